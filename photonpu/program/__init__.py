@@ -1,0 +1,26 @@
+"""The compiled program: what the compiler writes and the simulator reads."""
+
+from photonpu.program.geometry import Access, Geometry, Stream, Window
+from photonpu.program.values import (
+    HostOperator,
+    HostStep,
+    PhotonicStep,
+    Program,
+    Step,
+    TensorInfo,
+    TileBank,
+)
+
+__all__ = [
+    "Access",
+    "Geometry",
+    "HostOperator",
+    "HostStep",
+    "PhotonicStep",
+    "Program",
+    "Step",
+    "Stream",
+    "TensorInfo",
+    "TileBank",
+    "Window",
+]

@@ -1,0 +1,226 @@
+"""A compiled program: steps in order, and the bank of tiles that they stream through.
+
+A program holds all that a machine needs to run a network and nothing of the network's weights
+but as phases: the simulator computes through them, the estimate counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.hardware import Machine
+from photonpu.program.geometry import Geometry
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Name, element type (NumPy's name) and shape of a tensor; a ``str`` is a free axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TileBank:
+    """All tiles of a program as structure of arrays; T tiles, N ports, K MZIs a mesh.
+
+    Tile ``t`` multiplies by ``scale[t] * U diag(sin(attenuator[t] / 2)) V^H``: light passes the
+    mesh of ``V^H`` (index 0), the attenuators, and the mesh of ``U`` (index 1).
+
+    Attributes
+    ----------
+    theta, phi
+        (T, 2, K) internal and external phases in the order of the topology's layout, rad.
+    psi
+        (T, 2, N) phases after the last column, rad.
+    attenuator
+        (T, N) internal phases of the attenuators, rad.
+    scale
+        (T,) largest singular value of the tile, in the unit of the weights.
+    row, column
+        (T,) where the tile's block begins in the matrix of its stream.
+    rows, columns
+        (T,) how much of the tile is used; the rest is padding.
+    core, turn
+        (T,) the core it runs on, and when: turns of one stream follow one another.
+    adc_range
+        (T,) full scale of the ADC: the largest partial sum that is represented, in units of
+        ``scale * input_range``.
+    """
+
+    theta: Floats
+    phi: Floats
+    psi: Floats
+    attenuator: Floats
+    scale: Floats
+    row: Ints
+    column: Ints
+    rows: Ints
+    columns: Ints
+    core: Ints
+    turn: Ints
+    adc_range: Floats
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+        return len(self.scale)
+
+    @property
+    def ports(self) -> int:
+        """Ports of a tile."""
+        return int(self.psi.shape[2])
+
+
+@dataclass(frozen=True, slots=True)
+class PhotonicStep:
+    """One product with constant matrices, on the meshes.
+
+    Attributes
+    ----------
+    name, op
+        The node's name in the model, and its ONNX operator.
+    input, output
+        Names of the tensors.
+    geometry
+        How the input becomes vectors and the vectors become the output.
+    tiles
+        For each stream of the geometry, first and last + 1 of its tiles in the bank.
+    vectors
+        For each stream, vectors a sample at the shape that was compiled for.
+    input_range
+        Full scale of the input DAC: the largest absolute input that is represented.
+    bias
+        (out_channels,) added after the ADC, digitally; None for none.
+    in_elements, out_elements
+        Elements of the input and output tensors of one sample.
+    macs
+        Multiply-accumulates of one sample, padding not counted.
+    """
+
+    name: str
+    op: str
+    input: str
+    output: str
+    geometry: Geometry
+    tiles: tuple[tuple[int, int], ...]
+    vectors: tuple[int, ...]
+    input_range: float
+    bias: NDArray[np.float32] | None
+    in_elements: int
+    out_elements: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostOperator:
+    """What one ONNX operator costs the digital unit for one sample.
+
+    Attributes
+    ----------
+    name, op
+        Node name and ONNX operator.
+    operations
+        Elementary operations; a multiply-accumulate counts as two.
+    elements_in, elements_out
+        Elements read and written.
+    """
+
+    name: str
+    op: str
+    operations: int
+    elements_in: int
+    elements_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostStep:
+    """A maximal run of digital operators, one onnxruntime session.
+
+    Attributes
+    ----------
+    name
+        ``digital/0``, ``digital/1``, ... in order.
+    model
+        The segment as a serialised ONNX model.
+    inputs, outputs
+        Names of the tensors it takes and gives.
+    operators
+        Its operators with their cost, none left out.
+    """
+
+    name: str
+    model: bytes
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    operators: tuple[HostOperator, ...]
+
+
+Step = PhotonicStep | HostStep
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A network compiled for one machine.
+
+    Attributes
+    ----------
+    name
+        The model's name.
+    machine
+        What it was compiled for.
+    inputs, outputs
+        The model's interface.
+    steps
+        In the order they run.
+    tiles
+        Every tile of every photonic step.
+    model_sha256
+        Hash of the ONNX file.
+    parameters
+        Numbers in the model's constant tensors, before any folding.
+    notes
+        What the compiler wants known: default calibration, operators left digital.
+    """
+
+    name: str
+    machine: Machine
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    steps: tuple[Step, ...]
+    tiles: TileBank
+    model_sha256: str
+    parameters: int
+    notes: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def photonic_steps(self) -> tuple[PhotonicStep, ...]:
+        """The steps on the meshes, in order."""
+        return tuple(step for step in self.steps if isinstance(step, PhotonicStep))
+
+    @property
+    def host_steps(self) -> tuple[HostStep, ...]:
+        """The digital steps, in order."""
+        return tuple(step for step in self.steps if isinstance(step, HostStep))
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to one safetensors file; see `photonpu.program.format`."""
+        from photonpu.program import format as program_format
+
+        program_format.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Program:
+        """Read a program that `save` wrote; see `photonpu.program.format`."""
+        from photonpu.program import format as program_format
+
+        return program_format.load(path)
