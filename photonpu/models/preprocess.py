@@ -42,7 +42,7 @@ def zscore(image: npt.ArrayLike, floor: float = FLOOR) -> npt.NDArray[np.float32
     if foreground.size == 0:
         return np.zeros(values.shape, dtype=np.float32)
     spread = float(foreground.std()) or 1.0
-    return ((values - foreground.mean()) / spread).astype(np.float32)
+    return np.asarray((values - foreground.mean()) / spread, dtype=np.float32)
 
 
 def halve(image: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -66,7 +66,8 @@ def halve(image: npt.ArrayLike) -> npt.NDArray[np.float64]:
     if values.ndim < 2 or values.shape[-2] % 2 or values.shape[-1] % 2:
         raise DataError(f"image of shape {values.shape}: halving needs an even height and width")
     height, width = values.shape[-2] // 2, values.shape[-1] // 2
-    return values.reshape(*values.shape[:-2], height, 2, width, 2).mean(axis=(-3, -1))
+    blocks = values.reshape(*values.shape[:-2], height, 2, width, 2)
+    return np.asarray(blocks.mean(axis=(-3, -1)))
 
 
 def halve_mask(mask: npt.ArrayLike) -> npt.NDArray[np.uint8]:

@@ -101,7 +101,9 @@ class UNet:
         return shapes
 
 
-def random_weights(size: UNet, seed: int, spread: float = 0.1) -> dict[str, npt.NDArray[np.float32]]:
+def random_weights(
+    size: UNet, seed: int, spread: float = 0.1
+) -> dict[str, npt.NDArray[np.float32]]:
     """Draw weights that keep activations near 1 from the first layer to the last.
 
     Parameters

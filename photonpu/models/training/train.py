@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from photonpu.models.training import augment, network
 from photonpu.models.training.cheng import Slices
 from photonpu.models.training.extras import need
 from photonpu.models.unet import UNet
+from photonpu.storage import atomic_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +179,8 @@ class Training:
             self.average[name].lerp_(value.detach(), 1.0 - decay)
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint beside its final name, then rename it over the old one."""
+        """Write a checkpoint; a kill leaves the one of the epoch before."""
         torch = need("torch")
-        partial = path.with_name(path.name + ".partial")
         state = {
             "recipe": asdict(self.recipe),
             "epoch": self.epoch,
@@ -189,8 +188,7 @@ class Training:
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
         }
-        torch.save(state, partial)
-        os.replace(partial, path)
+        atomic_write(path, lambda file: torch.save(state, file))
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same recipe.
