@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data"
 EVALUATION_FILE = "tumour_eval_128.npz"
-EVALUATION_SHA256 = "EVALHASH"
+EVALUATION_SHA256 = "34a5b86ea8ca2fc1cb78e8d80ff9310d73e440035b17e98e392c87367779535f"
 
 
 @dataclass(frozen=True, slots=True)

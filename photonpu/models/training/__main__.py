@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     checkpoint = out.with_suffix(".checkpoint")
 
     def report(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(line + "\n")
 
     try:
         parts = cheng.read_slices(options.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 from photonpu.models.training.network import to_numpy
 from photonpu.models.training.train import Training
@@ -39,5 +40,8 @@ def write_model(path: Path, training: Training) -> None:
     }
     for key, value in notes.items():
         model.metadata_props.add(key=key, value=value)
-    content = model.SerializeToString(deterministic=True)
-    atomic_write(path, lambda file: file.write(content))
+
+    def write(file: BinaryIO) -> None:
+        file.write(model.SerializeToString(deterministic=True))
+
+    atomic_write(path, write)

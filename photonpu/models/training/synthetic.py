@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -135,8 +136,8 @@ def paint_lesion(
     inside = np.full_like(image, bright)
     kind = rng.random()
     if kind < 0.33:
-        rim_px = rng.uniform(2.5, 5.0) / SPACING_MM
-        rim_px = rim_px * (1.0 + 0.3 * anatomy.smooth_noise(rng, 4.0))
+        width_px = rng.uniform(2.5, 5.0) / SPACING_MM
+        rim_px = width_px * (1.0 + 0.3 * anatomy.smooth_noise(rng, 4.0))
         core = 1.0 / (1.0 + np.exp(-(lesion.depth_px - rim_px) / edge_px))
         inside += core * (level * rng.uniform(0.35, 0.75) - bright)
     elif kind < 0.45:
@@ -272,7 +273,7 @@ def write_evaluation_set(path: str | Path) -> None:
         a ``description`` that says that the lesions are synthetic.
     """
     slices = draw_slices(anatomy.load_template(), EVALUATION_SLICES, EVALUATION_SEED, True)
-    arrays = {
+    arrays: dict[str, Any] = {
         "image": slices.image.astype(np.uint8),
         "mask": slices.mask,
         "id": slices.id,
@@ -285,10 +286,10 @@ def write_evaluation_set(path: str | Path) -> None:
 def main(arguments: list[str]) -> int:
     """Write the evaluation set to the one path given."""
     if len(arguments) != 1:
-        print("usage: python -m photonpu.models.training.synthetic OUT.npz", file=sys.stderr)
+        sys.stderr.write("usage: python -m photonpu.models.training.synthetic OUT.npz\n")
         return 2
     write_evaluation_set(arguments[0])
-    print(f"{arguments[0]}: {EVALUATION_SLICES} slices. {DESCRIPTION}")
+    sys.stdout.write(f"{arguments[0]}: {EVALUATION_SLICES} slices. {DESCRIPTION}\n")
     return 0
 
 
