@@ -1,0 +1,73 @@
+"""Compile kernels with Numba, and keep what was compiled in the user's own cache folder.
+
+Numba's cache holds pickles: it belongs in a folder that only its user can write, never beside a
+program file or in the installed package.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_folder_lock = threading.Lock()
+
+
+def jit(*, parallel: bool = False, fastmath: bool | frozenset[str] = False) -> Callable[[F], F]:
+    """Return a decorator that compiles a function in Numba's nopython mode.
+
+    Compiled code runs without the interpreter's lock, divides as NumPy does (no exception at
+    zero), and is cached in ``$NUMBA_CACHE_DIR`` if that is set, else in ``photonpu/numba`` under
+    ``$XDG_CACHE_HOME`` or ``~/.cache``. Where that folder cannot be made or written, functions
+    are compiled anew in each process. Other people's functions keep their own cache.
+
+    Parameters
+    ----------
+    parallel
+        Run `numba.prange` loops on several threads.
+    fastmath
+        Relaxations of IEEE 754 that the optimiser may use, by LLVM's names; True for all.
+
+    Returns
+    -------
+    Callable
+        The decorator.
+    """
+    import numba
+
+    options: dict[str, object] = {
+        "parallel": parallel,
+        "fastmath": set(fastmath) if isinstance(fastmath, frozenset) else fastmath,
+        "nogil": True,
+        "error_model": "numpy",
+    }
+
+    def compile_lazily(function: F) -> F:
+        with _folder_lock:
+            given = numba.config.CACHE_DIR
+            folder = given or _own_folder()
+            numba.config.CACHE_DIR = folder
+            try:
+                return numba.njit(cache=bool(folder), **options)(function)  # type: ignore[no-any-return]
+            finally:
+                numba.config.CACHE_DIR = given
+
+    return compile_lazily
+
+
+def _own_folder() -> str:
+    """Return the user's own cache folder, made with mode 0700, or ``""`` if there can be none."""
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base) / "photonpu" / "numba"
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):
+        return ""
+    return str(folder)

@@ -1,0 +1,101 @@
+"""Random numbers by counter: Philox4x32-10 and the normals made of it."""
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from scipy import stats
+
+from photonpu.errors import InputError
+from photonpu.keyed import normal_array, normals, philox
+
+# Random123's kat_vectors (Salmon et al. 2011): counter, key, output of philox4x32 with 10 rounds.
+KNOWN_ANSWERS = [
+    (
+        (0, 0, 0, 0),
+        (0, 0),
+        (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8),
+    ),
+    (
+        (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF),
+        (0xFFFFFFFF, 0xFFFFFFFF),
+        (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
+    ),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)
+def test_philox_gives_the_known_answers_of_random123(
+    counter: tuple[int, ...], key: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    npt.assert_array_equal(philox([counter], key), [expected])
+
+
+def test_rows_of_a_batch_do_not_touch_each_other() -> None:
+    counters = [counter for counter, _, _ in KNOWN_ANSWERS]
+    batch = philox(counters, (7, 9))
+    for row, counter in zip(batch, counters, strict=True):
+        npt.assert_array_equal(philox([counter], (7, 9))[0], row)
+
+
+def test_normals_are_box_and_muller_of_the_known_answer() -> None:
+    u0, u1, u2, u3 = ((word + 0.5) / 2.0**32 for word in KNOWN_ANSWERS[0][2])
+    first, second = np.sqrt(-2 * np.log(u0)), np.sqrt(-2 * np.log(u2))
+    expected = [
+        first * np.cos(2 * np.pi * u1),
+        first * np.sin(2 * np.pi * u1),
+        second * np.cos(2 * np.pi * u3),
+        second * np.sin(2 * np.pi * u3),
+    ]
+    npt.assert_allclose(normals((0, 0), [(0, 0, 0, 0)]), [expected], rtol=1e-14)
+
+
+def test_normals_stay_finite_at_the_ends_of_the_range() -> None:
+    # The smallest uniform is 2**-33, so no logarithm of zero: |n| <= sqrt(66 ln 2) = 6.764.
+    draws = normal_array(3, shape=(1000, 100))
+    assert np.all(np.abs(draws) < 6.765)
+
+
+def test_a_hundred_thousand_draws_pass_kolmogorov_and_smirnov() -> None:
+    draws = normal_array(11, 4, shape=(100_000,))
+    assert stats.kstest(draws, "norm").pvalue > 1e-3
+    npt.assert_allclose(draws.mean(), 0.0, atol=5 / np.sqrt(100_000))
+    npt.assert_allclose(draws.var(), 1.0, atol=5 * np.sqrt(2 / 100_000))
+
+
+def test_the_same_seed_and_stream_give_the_same_bits() -> None:
+    npt.assert_array_equal(normal_array(5, 1, 2, shape=(3, 7)), normal_array(5, 1, 2, shape=(3, 7)))
+
+
+def test_a_longer_array_begins_with_the_shorter_one() -> None:
+    npt.assert_array_equal(normal_array(5, shape=(10,)), normal_array(5, shape=(33,))[:10])
+
+
+@pytest.mark.parametrize("other", [(6, 1, 2), (5 + 2**32, 1, 2), (5, 2, 1), (5, 1, 3)])
+def test_other_seeds_and_streams_are_uncorrelated(other: tuple[int, ...]) -> None:
+    seed, *stream = other
+    here, there = (
+        normal_array(5, 1, 2, shape=(40_000,)),
+        normal_array(seed, *stream, shape=(40_000,)),
+    )
+    assert abs(np.corrcoef(here, there)[0, 1]) < 5 / np.sqrt(40_000)
+
+
+def test_an_empty_array_needs_no_draw() -> None:
+    assert normal_array(1, shape=(0, 4)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_named(seed: int) -> None:
+    with pytest.raises(InputError, match=rf"seed={seed}: a seed is a whole number from 0"):
+        normal_array(seed, shape=(1,))
+
+
+@pytest.mark.parametrize("stream", [(1, 2, 3, 4), (-1,), (2**32,)])
+def test_a_stream_out_of_range_is_named(stream: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="a stream is up to 3 numbers from 0"):
+        normal_array(1, *stream, shape=(1,))
