@@ -21,14 +21,16 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Give a clock that goes only when it is told to."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
-def test_a_pipe_gets_one_line_in_ten_seconds(monkeypatch, clock):
+def test_a_pipe_gets_one_line_in_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     with progress("simulate", total=40) as step:
@@ -38,7 +40,9 @@ def test_a_pipe_gets_one_line_in_ten_seconds(monkeypatch, clock):
     assert stream.getvalue() == "simulate: 10 of 40 (25 %), 10 s\nsimulate: 20 of 40 (50 %), 20 s\n"
 
 
-def test_without_a_total_only_the_count_is_told(monkeypatch, clock):
+def test_without_a_total_only_the_count_is_told(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     with progress("sweep") as step:
@@ -47,7 +51,7 @@ def test_without_a_total_only_the_count_is_told(monkeypatch, clock):
     assert stream.getvalue() == "sweep: 3, 12 s\n"
 
 
-def test_quiet_says_nothing(monkeypatch, clock):
+def test_quiet_says_nothing(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     with progress("simulate", total=2, quiet=True) as step:
@@ -56,13 +60,13 @@ def test_quiet_says_nothing(monkeypatch, clock):
     assert stream.getvalue() == ""
 
 
-def test_a_process_without_stderr_works(monkeypatch):
+def test_a_process_without_stderr_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     with progress("simulate", total=1) as step:
         step(1)
 
 
-def test_a_terminal_gets_a_bar_with_the_name_and_the_count(monkeypatch):
+def test_a_terminal_gets_a_bar_with_the_name_and_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", stream)
@@ -73,7 +77,9 @@ def test_a_terminal_gets_a_bar_with_the_name_and_the_count(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_the_cursor_comes_back_however_the_task_ends(monkeypatch, error):
+def test_the_cursor_comes_back_however_the_task_ends(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
     stream = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", stream)
@@ -85,7 +91,7 @@ def test_the_cursor_comes_back_however_the_task_ends(monkeypatch, error):
     assert stream.getvalue().rindex(show) > stream.getvalue().rindex(hide)
 
 
-def test_a_dumb_terminal_gets_lines(monkeypatch, clock):
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
     stream = Terminal()
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(sys, "stderr", stream)
@@ -95,7 +101,7 @@ def test_a_dumb_terminal_gets_lines(monkeypatch, clock):
     assert stream.getvalue() == "simulate: 1 of 4 (25 %), 10 s\n"
 
 
-def test_importing_progress_loads_nothing_heavy():
+def test_importing_progress_loads_nothing_heavy() -> None:
     code = "import sys, photonpu.progress; print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
