@@ -1,0 +1,113 @@
+"""Write the manual's tables from the tables of the code, before Sphinx reads the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+
+def _row(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _table(header: list[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [_row(header), _row("---" for _ in header), *(_row(row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _first_line(value: object) -> str:
+    return (value.__doc__ or "").strip().splitlines()[0].replace("``", "`")
+
+
+def _noises() -> str:
+    from photonpu.simulator import NOISES
+
+    rows = (
+        (f"`{noise.name}`", noise.place, f"`{noise.parameter}`", noise.equation, noise.source)
+        for noise in NOISES.values()
+    )
+    return _table(["name", "acts on", "machine's fields", "what it does", "source"], rows)
+
+
+def _lowerings() -> str:
+    from photonpu.compiler.lowerings import LOWERINGS
+
+    rows = ((f"`{op}`", _first_line(lower)) for op, lower in LOWERINGS.items())
+    return _table(["operator", "on the mesh as"], rows)
+
+
+def _machine_fields() -> str:
+    from photonpu import Machine
+
+    rows = (
+        (f"`{path}`", f"`{default}`", unit, description)
+        for path, _, default, unit, description in Machine.fields()
+    )
+    return _table(["key", "default", "unit", "meaning"], rows)
+
+
+def _presets() -> str:
+    from photonpu import Machine
+
+    machines = [(name, Machine.preset(name)) for name in Machine.presets()]
+    overview = _table(
+        ["name", "ports", "cores", "clock", "what it is"],
+        (
+            (f"`{name}`", m.mesh.ports, m.cores, f"{m.clock_ghz:g} GHz", m.description)
+            for name, m in machines
+        ),
+    )
+    parts = [overview]
+    for name, machine in machines:
+        rows = ((f"`{k}`", f"`{machine.get(k)}`", text) for k, text in machine.sources.items())
+        parts.append(f"### {name}\n\n" + _table(["key", "value", "source"], rows))
+    return "\n".join(parts)
+
+
+def _models() -> str:
+    from photonpu.models.zoo import MODELS
+
+    rows = ((f"`{name}`", m.summary, m.licence, m.file or "built") for name, m in MODELS.items())
+    return _table(["name", "what it is", "licence", "file"], rows)
+
+
+def _datasets() -> str:
+    from photonpu.models.datasets import DATASETS
+
+    rows = ((f"`{name}`", _first_line(entry)) for name, entry in DATASETS.items())
+    return _table(["format", "layout"], rows)
+
+
+def _metrics() -> str:
+    from photonpu.models.metrics import METRICS
+
+    return _table(
+        ["name", "meaning"], ((f"`{n}`", _first_line(metric)) for n, metric in METRICS.items())
+    )
+
+
+FRAGMENTS: dict[str, Callable[[], str]] = {
+    "datasets": _datasets,
+    "lowerings": _lowerings,
+    "machine_fields": _machine_fields,
+    "metrics": _metrics,
+    "models": _models,
+    "noises": _noises,
+    "presets": _presets,
+}
+
+
+def write(app: Sphinx) -> None:
+    """Write each fragment to the folder that the pages include from."""
+    folder = Path(app.srcdir) / "_generated"
+    folder.mkdir(exist_ok=True)
+    for name, make in FRAGMENTS.items():
+        (folder / f"{name}.md").write_text(make(), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True}
