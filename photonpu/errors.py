@@ -52,3 +52,7 @@ class SweepError(PhotonpuError):
 
 class StorageError(PhotonpuError):
     """A file cannot be written; what was there before is untouched."""
+
+
+class PhotonpuWarning(UserWarning):
+    """Something that holds, but that its user would want to know."""

@@ -1,0 +1,215 @@
+"""Ranges from data: what the input DACs and the ADCs of each layer must represent.
+
+The float network runs on sample data in onnxruntime, the input of every photonic node is read
+out, and the largest input and the largest partial sum of each tile are kept (min-max
+calibration; Jacob et al., arXiv:1712.05877).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu import keyed
+from photonpu.errors import InputError, ModelError
+from photonpu.program import Geometry, TensorInfo, windows
+from photonpu.program.tiles import Block
+
+Array = NDArray[np.generic]
+Feeds = Mapping[str, Array]
+
+SAMPLES = 16  # of the calibration data that are used, evenly spaced
+VECTORS = 1024  # of each sample that give a layer's partial sums, evenly spaced
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """The matrices of one stream: places and zero-padded numbers (T, N, N)."""
+
+    places: tuple[Block, ...]
+    numbers: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What calibration found for one photonic node.
+
+    Attributes
+    ----------
+    largest_input
+        Largest absolute input.
+    largest_sums
+        For each stream (T,) the largest absolute partial sum of each tile.
+    """
+
+    largest_input: float
+    largest_sums: tuple[NDArray[np.float64], ...]
+
+
+def feeds(
+    inputs: Sequence[TensorInfo], calibration: Array | Mapping[str, Array] | None
+) -> list[Feeds]:
+    """Return the samples to calibrate with, one a run.
+
+    Parameters
+    ----------
+    inputs
+        The network's inputs; only the first axis may be free.
+    calibration
+        An array of samples for a network of one input, or one for each input by name. Without
+        any, one sample of standard normal numbers (seed 0).
+
+    Raises
+    ------
+    InputError
+        A name, a shape or a type does not fit, or the data hold NaN or infinity.
+    """
+    if calibration is None:
+        return [{info.name: _default(info, index) for index, info in enumerate(inputs)}]
+    if not isinstance(calibration, Mapping):
+        if len(inputs) != 1:
+            names = ", ".join(info.name for info in inputs)
+            raise InputError(
+                f"calibration is one array and the model has inputs {names}: name each"
+            )
+        calibration = {inputs[0].name: np.asarray(calibration)}
+    missing = [info.name for info in inputs if info.name not in calibration]
+    if missing or len(calibration) != len(inputs):
+        names = ", ".join(info.name for info in inputs)
+        raise InputError(
+            f"calibration names {', '.join(calibration)} and the model has inputs {names}"
+        )
+    split = [list(_samples(info, np.asarray(calibration[info.name]))) for info in inputs]
+    counts = {len(samples) for samples in split}
+    if len(counts) != 1 or 0 in counts:
+        raise InputError(f"calibration has {sorted(counts)} samples: each input needs as many")
+    count = counts.pop()
+    chosen = np.unique(np.linspace(0, count - 1, min(count, SAMPLES)).astype(int))
+    names_of = [info.name for info in inputs]
+    return [{n: s[i] for n, s in zip(names_of, split, strict=True)} for i in chosen]
+
+
+def _default(info: TensorInfo, index: int) -> Array:
+    """Return a sample of standard normal numbers in the shape and type of an input."""
+    shape = tuple(size if isinstance(size, int) else 1 for size in info.shape)
+    if not np.issubdtype(np.dtype(info.dtype), np.floating):
+        raise InputError(
+            f"input '{info.name}' is {info.dtype}: give calibration= samples of it, "
+            "random numbers would mean nothing"
+        )
+    return keyed.normal_array(0, index, shape=shape).astype(info.dtype)
+
+
+def _samples(info: TensorInfo, data: Array) -> Iterator[Array]:
+    """Split calibration data of one input into arrays that the network takes."""
+    data = data.astype(info.dtype) if np.can_cast(data.dtype, info.dtype, "same_kind") else data
+    fits = data.ndim == len(info.shape) and data.dtype == np.dtype(info.dtype)
+    for want, have in zip(info.shape[1:], data.shape[1:], strict=False):
+        fits = fits and want == have
+    if not fits:
+        raise InputError(
+            f"calibration of input '{info.name}' is {data.dtype} {data.shape}; samples of "
+            f"{info.dtype} {info.shape} are needed"
+        )
+    if np.issubdtype(data.dtype, np.floating) and not np.isfinite(data).all():
+        raise InputError(f"calibration of input '{info.name}' holds NaN or infinity: clean it")
+    if not info.shape or info.shape[0] == data.shape[0]:
+        yield data
+    elif isinstance(info.shape[0], str) or info.shape[0] == 1:
+        for i in range(len(data)):
+            yield data[i : i + 1]
+    else:
+        raise InputError(
+            f"calibration of input '{info.name}' has {len(data)} samples; its batch is "
+            f"{info.shape[0]}"
+        )
+
+
+class Profiler:
+    """The float network, with every tensor of interest handed out.
+
+    Parameters
+    ----------
+    model
+        The network as ONNX bytes whose outputs are the tensors of interest.
+
+    Raises
+    ------
+    ModelError
+        onnxruntime refuses the network.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own errors have no other common root
+            raise ModelError(f"onnxruntime cannot load the network: {error}") from error
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    def run(self, sample: Feeds) -> dict[str, Array]:
+        """Return every tensor of interest for one sample, the sample among them.
+
+        Raises
+        ------
+        ModelError
+            onnxruntime fails on it.
+        """
+        try:
+            values = self._session.run(self._names, dict(sample))
+        except Exception as error:  # as above
+            raise ModelError(f"onnxruntime cannot run the network: {error}") from error
+        return {**sample, **dict(zip(self._names, values, strict=True))}
+
+
+def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles]) -> Ranges:
+    """Return the ranges that one input tensor asks for.
+
+    Parameters
+    ----------
+    x
+        The input of the node.
+    geometry
+        Its geometry.
+    layers
+        The tiles of each of its streams.
+    """
+    single = np.asarray(x, np.float32)
+    form = windows.channels_form(single, geometry)
+    sums = []
+    for stream, tiles in zip(geometry.streams, layers, strict=True):
+        vectors = windows.vectors(form, geometry, stream)
+        step = max(1, len(vectors) // VECTORS)
+        sums.append(_largest_sums(np.ascontiguousarray(vectors[::step]), tiles))
+    largest = float(np.abs(single).max()) if single.size else 0.0
+    return Ranges(largest, tuple(sums))
+
+
+def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float64]:
+    """Return the largest absolute output of each tile over some vectors."""
+    largest = np.zeros(len(tiles.places))
+    for index, (place, numbers) in enumerate(zip(tiles.places, tiles.numbers, strict=True)):
+        part = vectors[:, place.column : place.column + place.columns]
+        block = numbers[: place.rows, : place.columns].astype(np.float32)
+        if len(part):
+            largest[index] = np.abs(part @ block.T).max()
+    return largest
+
+
+def widen(one: Ranges | None, other: Ranges) -> Ranges:
+    """Return ranges that hold what either holds."""
+    if one is None:
+        return other
+    return Ranges(
+        max(one.largest_input, other.largest_input),
+        tuple(np.maximum(a, b) for a, b in zip(one.largest_sums, other.largest_sums, strict=True)),
+    )

@@ -1,0 +1,279 @@
+"""From an ONNX model to a program: the stages in order, each a function of values."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.compiler import calibrate, passes, reader, segments
+from photonpu.compiler.calibrate import Ranges, Tiles
+from photonpu.compiler.graph import Graph, Node, from_model
+from photonpu.compiler.lowerings import MatrixProduct, lower
+from photonpu.errors import PhotonpuWarning, UnsupportedModelError
+from photonpu.hardware import Machine
+from photonpu.program import HostStep, PhotonicStep, Program, Step, TileBank, windows
+from photonpu.program.tiles import bank, cut, join
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A photonic node on its way: its product, its tiles, and their place in the bank."""
+
+    node: Node
+    product: MatrixProduct
+    tiles: tuple[Tiles, ...]
+
+
+def compile(
+    model: str | Path | bytes | onnx.ModelProto,
+    machine: Machine | str = "mzi64-eo",
+    *,
+    calibration: Array | Mapping[str, Array] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    name: str | None = None,
+) -> Program:
+    """Compile a network for a machine.
+
+    Parameters
+    ----------
+    model
+        Path, bytes or `onnx.ModelProto`.
+    machine
+        The machine, or the name of a preset.
+    calibration
+        Samples that set the ranges of DACs and ADCs: an array (S, ...) for a network of one
+        input, or one for each input by name. Without any, one sample of standard normal numbers
+        serves, and a warning says so.
+    shapes
+        For inputs with free axes beyond the first (the batch, which stays free): their shapes.
+    name
+        Name of the program; else the file's or the graph's.
+
+    Returns
+    -------
+    Program
+        Everything a `photonpu.Session` or `photonpu.estimate` needs.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be read or is malformed.
+    UnsupportedModelError
+        Neither the mesh nor the digital unit can run it.
+    InputError
+        The calibration data do not fit.
+    """
+    machine = Machine.of(machine)
+    proto = reader.read(model)
+    graph = simplified(proto, shapes or {})
+    samples = calibrate.feeds(graph.inputs, calibration)
+    profiler = _profiler(graph)
+    first = profiler.run(samples[0])
+    observed = _observe(first)
+    layers = _lowered(graph, machine, observed)
+    ranges = _measure(layers, chain([first], map(profiler.run, samples[1:])))
+    banks = [_bank(layer, ranges[layer.node.name], machine) for layer in layers]
+    steps = _steps(graph, layers, banks, ranges, observed)
+    notes = _notes(calibration is None, layers, steps)
+    return Program(
+        name=name or _name(model, proto),
+        machine=machine,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        steps=steps,
+        tiles=join([part for parts in banks for part in parts]),
+        model_sha256=hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
+        parameters=sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer),
+        notes=notes,
+    )
+
+
+def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> Graph:
+    """Fold what is constant, run every pass, and make sure that only the batch is free.
+
+    Raises
+    ------
+    UnsupportedModelError
+        An axis other than the first is free and `shapes` does not fix it.
+    """
+    graph = from_model(reader.simplify(proto, shapes))
+    for info in graph.inputs:
+        if any(isinstance(size, str) for size in info.shape[1:]):
+            raise UnsupportedModelError(
+                f"input '{info.name}' has free axes {info.shape}: fix them with "
+                f"shapes={{'{info.name}': (...)}} or --shape {info.name}=..."
+            )
+    return passes.run(graph)
+
+
+class _Observed(NamedTuple):
+    """What one run of the float network shows: every tensor's shape and type."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, np.dtype[np.generic]]
+
+
+def _profiler(graph: Graph) -> calibrate.Profiler:
+    """Load the float network so that it hands out every tensor."""
+    inputs = {info.name: np.dtype(info.dtype) for info in graph.inputs}
+    tensors = tuple(name for node in graph.nodes for name in node.writes)
+    model = segments.model(graph, graph.nodes, tuple(inputs), tensors, inputs)
+    return calibrate.Profiler(model)
+
+
+def _observe(values: Mapping[str, Array]) -> _Observed:
+    """Note the shape and type of every tensor of a run."""
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    return _Observed(
+        {name: array.shape for name, array in arrays.items()},
+        {name: array.dtype for name, array in arrays.items()},
+    )
+
+
+def _lowered(graph: Graph, machine: Machine, observed: _Observed) -> list[Layer]:
+    """Lower every node that is a product with a constant matrix, and cut it into tiles."""
+    layers = []
+    for node in graph.nodes:
+        product = lower(node, graph, observed.shapes)
+        if isinstance(product, MatrixProduct):
+            tiles = tuple(Tiles(*cut(w, machine.mesh.ports)) for w in product.weights)
+            layers.append(Layer(node, product, tiles))
+    return layers
+
+
+def _measure(layers: list[Layer], runs: Iterable[Mapping[str, Array]]) -> dict[str, Ranges]:
+    """Return the range that each layer needs over all runs of the float network."""
+    ranges: dict[str, Ranges] = {}
+    for values in runs:
+        for layer in layers:
+            product = layer.product
+            found = calibrate.measure(values[product.input], product.geometry, layer.tiles)
+            ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
+    return ranges
+
+
+def _bank(layer: Layer, found: Ranges, machine: Machine) -> list[TileBank]:
+    """Decompose the tiles of a layer, stream by stream, and set the ranges of their ADCs."""
+    banks = []
+    for tiles, largest in zip(layer.tiles, found.largest_sums, strict=True):
+        phases = bank(tiles.places, tiles.numbers, machine.mesh.topology, machine.cores)
+        unit = phases.scale * _input_range(found)
+        # A tile whose outputs were all zero keeps the range that nothing can overrun.
+        known = (largest > 0) & (unit > 0)
+        ratio = np.divide(largest, unit, out=phases.adc_range.copy(), where=known)
+        banks.append(replace(phases, adc_range=ratio))
+    return banks
+
+
+def _input_range(found: Ranges) -> float:
+    """Return the full scale of a layer's input DACs; 1 where calibration saw only zeros."""
+    return found.largest_input if found.largest_input > 0 else 1.0
+
+
+def _steps(
+    graph: Graph,
+    layers: list[Layer],
+    banks: list[list[TileBank]],
+    ranges: Mapping[str, Ranges],
+    observed: _Observed,
+) -> tuple[Step, ...]:
+    """Put photonic and digital steps in order."""
+    photonic = {}
+    first = 0
+    for layer, parts in zip(layers, banks, strict=True):
+        tiles = []
+        for part in parts:
+            tiles.append((first, first + len(part)))
+            first += len(part)
+        name = layer.node.name
+        photonic[name] = _photonic_step(layer, tuple(tiles), ranges[name], observed)
+    steps: list[Step] = []
+    for piece in segments.cut(graph, frozenset(photonic)):
+        if isinstance(piece, Node):
+            steps.append(photonic[piece.name])
+        else:
+            steps.append(_host_step(f"digital/{len(steps)}", graph, piece, observed))
+    return tuple(steps)
+
+
+def _photonic_step(
+    layer: Layer, tiles: tuple[tuple[int, int], ...], ranges: Ranges, observed: _Observed
+) -> PhotonicStep:
+    """Build the step of one photonic node."""
+    geometry, node = layer.product.geometry, layer.node
+    shape = observed.shapes[layer.product.input]
+    out_shape = observed.shapes[node.outputs[0]]
+    samples = shape[0] if len(shape) > 1 else 1
+    form = windows.channels_form(np.empty(shape, np.float32), geometry)
+    vectors = tuple(
+        len(form) * int(np.prod(stream.window.count(form.shape[2:]))) // samples
+        for stream in geometry.streams
+    )
+    macs = sum(
+        count * rows * columns // geometry.groups
+        for count, (rows, columns) in zip(
+            vectors, map(geometry.matrix_shape, geometry.streams), strict=True
+        )
+    )
+    bias = layer.product.bias
+    return PhotonicStep(
+        name=node.name,
+        op=node.op,
+        input=layer.product.input,
+        output=node.outputs[0],
+        geometry=geometry,
+        tiles=tiles,
+        vectors=vectors,
+        input_range=_input_range(ranges),
+        bias=None if bias is None else bias.astype(np.float32),
+        in_elements=int(np.prod(shape)) // samples,
+        out_elements=int(np.prod(out_shape)) // samples,
+        macs=macs,
+    )
+
+
+def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: _Observed) -> HostStep:
+    """Build the step of one digital segment."""
+    dtypes = {tensor: observed.dtypes[tensor] for tensor in piece.inputs}
+    return HostStep(
+        name=name,
+        model=segments.model(graph, piece.nodes, piece.inputs, piece.outputs, dtypes),
+        inputs=piece.inputs,
+        outputs=piece.outputs,
+        operators=segments.operators(piece.nodes, observed.shapes),
+    )
+
+
+def _notes(uncalibrated: bool, layers: list[Layer], steps: Sequence[Step]) -> tuple[str, ...]:
+    """Say what a user would want to know, and warn where no data set the ranges."""
+    notes = []
+    if uncalibrated:
+        note = (
+            "converter ranges come from one sample of standard normal numbers: "
+            "give calibration= samples of real data"
+        )
+        warnings.warn(note, PhotonpuWarning, stacklevel=3)
+        notes.append(note)
+    if not layers:
+        notes.append("no operator of this model runs on the mesh")
+    return tuple(notes)
+
+
+def _name(model: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto) -> str:
+    """Return what to call the program when nobody said."""
+    if isinstance(model, str | Path):
+        return Path(model).stem
+    return proto.graph.name or "model"

@@ -1,0 +1,302 @@
+"""The program file: one safetensors file, its header a JSON text that pydantic checks.
+
+Nothing in it is ever executed but ONNX segments by onnxruntime, and everything is checked before
+it is used: names, sizes, ranges and that all numbers are finite. ``docs/program-format.md``
+describes each field.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from photonpu.errors import MachineError, ProgramError
+from photonpu.hardware import Machine
+from photonpu.program.geometry import Geometry
+from photonpu.program.values import (
+    HostOperator,
+    HostStep,
+    PhotonicStep,
+    Program,
+    Step,
+    TensorInfo,
+    TileBank,
+)
+from photonpu.storage import atomic_write
+
+SCHEMA = 1
+_KEY = "photonpu"
+_UNITS = "phases rad; scale in units of the weights; adc_range in units of scale * input_range"
+_INTEGERS = {"row", "column", "rows", "columns", "core", "turn"}
+
+Name = Annotated[str, Field(max_length=4096)]
+Count = Annotated[int, Field(ge=0, le=2**62)]
+Arrays = dict[str, NDArray[Any]]
+
+
+class _Value(BaseModel):
+    """A part of the header: frozen, unknown keys and NaN refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Photonic(_Value):
+    """Header of a `PhotonicStep`; its bias is an array of the file."""
+
+    kind: Literal["photonic"] = "photonic"
+    name: Name
+    op: Name
+    input: Name
+    output: Name
+    geometry: Geometry
+    tiles: tuple[tuple[Count, Count], ...]
+    vectors: tuple[Count, ...]
+    input_range: float = Field(gt=0.0)
+    in_elements: Count
+    out_elements: Count
+    macs: Count
+
+
+class _Host(_Value):
+    """Header of a `HostStep`; its model is an array of bytes of the file."""
+
+    kind: Literal["host"] = "host"
+    name: Name
+    inputs: tuple[Name, ...]
+    outputs: tuple[Name, ...]
+    operators: tuple[HostOperator, ...]
+
+
+class _Header(_Value):
+    """All of a program but its arrays."""
+
+    format: Literal["photonpu program"] = "photonpu program"
+    schema_version: int
+    units: str
+    name: Name
+    machine: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    steps: tuple[Annotated[_Photonic | _Host, Field(discriminator="kind")], ...]
+    model_sha256: Annotated[str, Field(max_length=64)]
+    parameters: Count
+    notes: tuple[str, ...]
+
+
+def save(program: Program, path: str | Path) -> None:
+    """Write a program.
+
+    Parameters
+    ----------
+    program
+        What to write.
+    path
+        The file; replaced as a whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be written or is full.
+    """
+    from safetensors.numpy import save as serialise
+
+    arrays: Arrays = {
+        f"tiles/{name}": getattr(program.tiles, name) for name in TileBank.__dataclass_fields__
+    }
+    steps: list[_Photonic | _Host] = []
+    for step in program.steps:
+        if isinstance(step, HostStep):
+            arrays[f"host/{step.name}"] = np.frombuffer(step.model, np.uint8)
+            steps.append(_host_header(step))
+        else:
+            if step.bias is not None:
+                arrays[f"bias/{step.name}"] = step.bias
+            steps.append(_photonic_header(step))
+    header = _Header(
+        schema_version=SCHEMA,
+        units=_UNITS,
+        name=program.name,
+        machine=program.machine.to_toml(),
+        inputs=program.inputs,
+        outputs=program.outputs,
+        steps=tuple(steps),
+        model_sha256=program.model_sha256,
+        parameters=program.parameters,
+        notes=program.notes,
+    )
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = serialise(contiguous, metadata={_KEY: header.model_dump_json()})
+    atomic_write(path, lambda file: file.write(data))
+
+
+def _photonic_header(step: PhotonicStep) -> _Photonic:
+    """Return what the header holds of a photonic step."""
+    names = set(_Photonic.model_fields) - {"kind"}
+    return _Photonic(**{name: getattr(step, name) for name in names})
+
+
+def _host_header(step: HostStep) -> _Host:
+    """Return what the header holds of a digital step."""
+    return _Host(name=step.name, inputs=step.inputs, outputs=step.outputs, operators=step.operators)
+
+
+def load(path: str | Path) -> Program:
+    """Read a program that `save` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Program
+        Its arrays are read-only.
+
+    Raises
+    ------
+    ProgramError
+        The file is missing, is no program, is damaged, or was written by a newer photonpu.
+    """
+    header, arrays = _read(Path(path))
+    where = f"program '{path}'"
+    if header.schema_version != SCHEMA:
+        raise ProgramError(
+            f"{where}: its schema is {header.schema_version} and this photonpu reads {SCHEMA}: "
+            "compile the model again"
+        )
+    for name, array in arrays.items():
+        array.flags.writeable = False
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ProgramError(f"{where}: array '{name}' holds NaN or infinity: compile again")
+    try:
+        bank = TileBank(
+            **{name: arrays.pop(f"tiles/{name}") for name in TileBank.__dataclass_fields__}
+        )
+        steps = tuple(_step(entry, arrays) for entry in header.steps)
+    except KeyError as error:
+        raise ProgramError(f"{where}: array {error} is missing: compile again") from None
+    program = Program(
+        name=header.name,
+        machine=_machine(header.machine, where),
+        inputs=header.inputs,
+        outputs=header.outputs,
+        steps=steps,
+        tiles=bank,
+        model_sha256=header.model_sha256,
+        parameters=header.parameters,
+        notes=header.notes,
+    )
+    problem = _problem(program)
+    if problem or arrays:
+        reason = problem or f"array '{next(iter(arrays))}' belongs to no step"
+        raise ProgramError(f"{where}: {reason}: compile again")
+    return program
+
+
+def _machine(toml: str, where: str) -> Machine:
+    """Read the machine that a program was compiled for."""
+    try:
+        return Machine.from_toml(toml)
+    except MachineError as error:
+        raise ProgramError(f"{where}: its machine does not hold ({error}): compile again") from None
+
+
+def _read(path: Path) -> tuple[_Header, Arrays]:
+    """Read the header and the arrays, each checked for itself."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ProgramError(f"cannot read program '{path}': no such file; check the path")
+    try:
+        with safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            if text is None:
+                raise ProgramError(
+                    f"'{path}' is a safetensors file but no photonpu program: "
+                    "write one with `photonpu compile`"
+                )
+            header = _Header.model_validate(json.loads(text, object_pairs_hook=_unique))
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ProgramError(
+            f"'{path}' is not a photonpu program, or is damaged ({error}): "
+            "write one with `photonpu compile`"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ProgramError(
+            f"program '{path}': header entry {place}: {first['msg']}: compile again"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ProgramError(f"program '{path}': its header is damaged ({error})") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a JSON object, and refuse one that says a key twice."""
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return entries
+
+
+def _step(entry: _Photonic | _Host, arrays: Arrays) -> Step:
+    """Put a step together from its header and its array, which leaves `arrays`."""
+    if isinstance(entry, _Host):
+        model = arrays.pop(f"host/{entry.name}").astype(np.uint8).tobytes()
+        return HostStep(entry.name, model, entry.inputs, entry.outputs, entry.operators)
+    fields = {name: getattr(entry, name) for name in type(entry).model_fields if name != "kind"}
+    return PhotonicStep(**fields, bias=arrays.pop(f"bias/{entry.name}", None))
+
+
+def _problem(program: Program) -> str | None:
+    """Return what in a program contradicts itself; None if nothing does."""
+    bank, machine = program.tiles, program.machine
+    count, ports, mzis = len(bank), machine.mesh.ports, machine.mesh.mzis
+    shapes = dict.fromkeys(TileBank.__dataclass_fields__, (count,))
+    shapes |= {"theta": (count, 2, mzis), "phi": (count, 2, mzis)}
+    shapes |= {"psi": (count, 2, ports), "attenuator": (count, ports)}
+    for name, shape in shapes.items():
+        array, kind = getattr(bank, name), np.int32 if name in _INTEGERS else np.float64
+        if array.shape != shape or array.dtype != kind:
+            return (
+                f"array 'tiles/{name}' is {array.dtype} {array.shape}, not {kind.__name__} {shape}"
+            )
+    if count and not (bank.core.min() >= 0 and bank.core.max() < machine.cores):
+        return f"a tile runs on a core that the machine of {machine.cores} has not"
+    names = [step.name for step in program.steps]
+    if len(set(names)) != len(names):
+        return "two steps have one name"
+    return next(filter(None, (_step_problem(step, bank) for step in program.photonic_steps)), None)
+
+
+def _step_problem(step: PhotonicStep, bank: TileBank) -> str | None:
+    """Return what is wrong with one photonic step; None if nothing is."""
+    geometry, where = step.geometry, f"step '{step.name}'"
+    if not len(geometry.streams) == len(step.tiles) == len(step.vectors):
+        return f"{where}: {len(geometry.streams)} streams and {len(step.tiles)} ranges of tiles"
+    if step.bias is not None and step.bias.shape != (geometry.out_channels,):
+        return f"{where}: its bias has shape {step.bias.shape}, not ({geometry.out_channels},)"
+    for stream, (first, last) in zip(geometry.streams, step.tiles, strict=True):
+        if not first <= last <= len(bank):
+            return f"{where}: tiles {first} to {last} of {len(bank)}"
+        rows, columns = geometry.matrix_shape(stream)
+        inside = slice(first, last)
+        begin = np.minimum(bank.row[inside], bank.column[inside])
+        size = np.minimum(bank.rows[inside], bank.columns[inside])
+        widest = np.maximum(bank.rows[inside], bank.columns[inside])
+        if (
+            (begin < 0).any()
+            or (size < 1).any()
+            or (widest > bank.ports).any()
+            or (bank.row[inside] + bank.rows[inside] > rows).any()
+            or (bank.column[inside] + bank.columns[inside] > columns).any()
+        ):
+            return f"{where}: a tile lies outside its matrix of {rows} x {columns}"
+    return None

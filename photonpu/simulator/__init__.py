@@ -1,0 +1,8 @@
+"""The simulator: what a program computes on a chip, how long it takes and what it costs."""
+
+from photonpu.simulator.estimate import Estimate, estimate
+from photonpu.simulator.matrix import PhotonicMatrix
+from photonpu.simulator.noise import NOISES
+from photonpu.simulator.session import Session
+
+__all__ = ["NOISES", "Estimate", "PhotonicMatrix", "Session", "estimate"]

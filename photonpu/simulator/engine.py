@@ -1,0 +1,283 @@
+"""What a chip makes of a photonic step: its tile matrices, and vectors streamed through them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu import keyed, mesh
+from photonpu.hardware import Chip, LinkBudget, Machine
+from photonpu.program import Geometry, PhotonicStep, Program, Stream, TileBank, windows
+from photonpu.simulator import kernels
+from photonpu.units import db_to_field
+
+Singles = NDArray[np.float32]
+_CHIP_SOURCES = frozenset({"splitter", "phase", "loss", "dac", "crosstalk"})
+_CHUNK_ELEMENTS = 1 << 22  # of vectors that are gathered at once: 16 MiB
+_DETECTOR_STREAM = 0x64657463  # sets shot noise apart from a chip's draws
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """The receiver of every sample: noise variances and converter levels of one session.
+
+    Attributes
+    ----------
+    floor, slope
+        Variance of a sample ``y`` is ``floor + slope * y^2``, in squared units of one port's
+        full-scale field.
+    adc_levels, dac_levels
+        Levels on each side of zero; 0 where the converter is switched off.
+    key
+        (2,) words that key the shot noise.
+    """
+
+    floor: float
+    slope: float
+    adc_levels: float
+    dac_levels: float
+    key: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The tiles of one stream that share a block of input channels, side by side.
+
+    Attributes
+    ----------
+    begin, end
+        The columns of the stream's matrix that enter.
+    weight
+        (end - begin, P) their matrices, in units of each tile's scale.
+    offset, rows, row, tile
+        (t,) where each tile's outputs stand among the P, how many, where they go, its index.
+    factor, full_scale
+        (t,) scale of each tile, and the largest output its ADC represents.
+    """
+
+    begin: int
+    end: int
+    weight: Singles
+    offset: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    row: NDArray[np.int32]
+    tile: NDArray[np.int32]
+    factor: Singles
+    full_scale: Singles
+
+
+def detection(machine: Machine, sources: frozenset[str], chip: int, seed: int) -> Detection:
+    """Return the receiver that `machine` has with the noise `sources` switched on."""
+    floor = slope = 0.0
+    if sources & {"shot", "thermal"}:
+        shot_floor, shot_slope, thermal = LinkBudget.of(machine).variance
+        if "shot" in sources:
+            floor, slope = floor + shot_floor, slope + shot_slope
+        if "thermal" in sources:
+            floor += thermal
+    counter = [[_DETECTOR_STREAM, chip & 0xFFFFFFFF, chip >> 32, 0]]
+    return Detection(
+        floor=floor,
+        slope=slope,
+        adc_levels=_levels(machine.converters.adc_bits) if "adc" in sources else 0.0,
+        dac_levels=_levels(machine.converters.input_bits) if "input_dac" in sources else 0.0,
+        key=keyed.philox(counter, [seed & 0xFFFFFFFF, seed >> 32])[0, :2].copy(),
+    )
+
+
+def _levels(bits: int) -> float:
+    """Return the levels of a signed converter on each side of zero."""
+    return float(2 ** (bits - 1) - 1)
+
+
+def tile_matrices(
+    program: Program, machine: Machine, chip: Chip, sources: frozenset[str]
+) -> NDArray[np.float64]:
+    """Return what every tile of a program multiplies by on one chip, in units of its scale.
+
+    Homodyne detection reads the field's component in phase with the local oscillator: the real
+    part. The mean loss over the paths of a mesh is calibrated out, its spread is not.
+
+    Returns
+    -------
+    ndarray
+        (T, N, N).
+    """
+    bank = program.tiles
+    field = mesh.tile_matrices(
+        bank.theta,
+        bank.phi,
+        bank.psi,
+        bank.attenuator,
+        bank.core,
+        chip,
+        machine,
+        sources=sources & _CHIP_SOURCES,
+    )
+    real = np.ascontiguousarray(field.real)
+    if "loss" in sources:
+        passed = 2 * (machine.mesh.ports - 1) + 1  # MZIs that a path meets on average
+        real /= db_to_field(machine.mesh.mzi_loss_db * passed)
+    return real
+
+
+def columns(
+    bank: TileBank, matrices: NDArray[np.float64], tiles: tuple[int, int]
+) -> tuple[Column, ...]:
+    """Lay the tiles of one stream side by side, block of inputs by block of inputs."""
+    inside = np.arange(*tiles)
+    found = []
+    for begin in sorted(set(bank.column[inside].tolist())):
+        members = inside[bank.column[inside] == begin]
+        width = int(bank.columns[members[0]])
+        rows = bank.rows[members]
+        weight = np.concatenate([matrices[t, : bank.rows[t], :width] for t in members])
+        found.append(
+            Column(
+                begin=begin,
+                end=begin + width,
+                weight=np.ascontiguousarray(weight.T, np.float32),
+                offset=(np.cumsum(rows) - rows).astype(np.int32),
+                rows=rows,
+                row=bank.row[members],
+                tile=members.astype(np.int32),
+                factor=bank.scale[members].astype(np.float32),
+                full_scale=bank.adc_range[members].astype(np.float32),
+            )
+        )
+    return tuple(found)
+
+
+def dense(
+    bank: TileBank, matrices: NDArray[np.float64], tiles: tuple[int, int], shape: tuple[int, int]
+) -> Singles:
+    """Put the tiles of one stream together: the (columns, rows) matrix they stand for."""
+    whole = np.zeros(shape)
+    for t in range(*tiles):
+        row, column, rows, width = bank.row[t], bank.column[t], bank.rows[t], bank.columns[t]
+        whole[row : row + rows, column : column + width] += (
+            bank.scale[t] * matrices[t, :rows, :width]
+        )
+    return np.ascontiguousarray(whole.T, np.float32)
+
+
+def run_exact(x: Singles, step: PhotonicStep, matrices: tuple[Singles, ...]) -> Singles:
+    """Run a step without converters or detector: one product a stream.
+
+    Parameters
+    ----------
+    x
+        The step's input tensor.
+    step
+        What to run.
+    matrices
+        For each stream the (columns, rows) matrix that `dense` gives.
+
+    Returns
+    -------
+    ndarray
+        The step's output tensor.
+    """
+    form = windows.channels_form(x, step.geometry)
+    out = _empty_output(form, step.geometry)
+    for stream, weight in zip(step.geometry.streams, matrices, strict=True):
+        for first, last in _chunks(form, step.geometry, stream):
+            vectors = windows.vectors(form[first:last], step.geometry, stream)
+            windows.scatter(vectors @ weight, step.geometry, stream, out[first:last])
+    return _finish(out, x, step)
+
+
+def run_detected(
+    x: Singles,
+    step: PhotonicStep,
+    layers: tuple[tuple[Column, ...], ...],
+    receiver: Detection,
+    first_sample: int,
+) -> Singles:
+    """Run a step with converters and detector noise: one ADC sample for each tile's output.
+
+    Parameters
+    ----------
+    x
+        The step's input tensor.
+    step
+        What to run.
+    layers
+        For each stream the tiles that `columns` gives.
+    receiver
+        Converters and detector.
+    first_sample
+        Index of the batch's first sample, which keys the noise.
+
+    Returns
+    -------
+    ndarray
+        The step's output tensor.
+    """
+    form = windows.channels_form(x, step.geometry)
+    each_sample = len(form) // x.shape[0] if x.ndim > 1 and len(x) else 1
+    form = kernels.quantise(form, step.input_range, receiver.dac_levels)
+    out = _empty_output(form, step.geometry)
+    for stream, parts in zip(step.geometry.streams, layers, strict=True):
+        rows, _ = step.geometry.matrix_shape(stream)
+        each = math.prod(stream.window.count(form.shape[2:]))
+        for first, last in _chunks(form, step.geometry, stream):
+            vectors = windows.vectors(form[first:last], step.geometry, stream)
+            total = np.zeros((len(vectors), rows), np.float32)
+            start = (first_sample * each_sample + first) * each
+            for part in parts:
+                _detect_column(vectors, total, start, part, step.input_range, receiver)
+            windows.scatter(total, step.geometry, stream, out[first:last])
+    return _finish(out, x, step)
+
+
+def _detect_column(
+    vectors: Singles,
+    total: Singles,
+    start: int,
+    part: Column,
+    input_range: float,
+    receiver: Detection,
+) -> None:
+    """Stream vectors through one column of tiles and add what is detected to `total`."""
+    kernels.detect(
+        vectors[:, part.begin : part.end] @ part.weight,
+        total,
+        start,
+        part.offset,
+        part.rows,
+        part.row,
+        part.tile,
+        part.factor * np.float32(input_range),
+        part.full_scale,
+        receiver.adc_levels,
+        receiver.floor,
+        receiver.slope,
+        receiver.key,
+    )
+
+
+def _empty_output(form: Singles, geometry: Geometry) -> Singles:
+    """Return zeros of the shape ``(batch, out_channels, *spatial)`` of the output."""
+    size = geometry.output_size(form.shape[2:])
+    return np.zeros((len(form), geometry.out_channels, *size), np.float32)
+
+
+def _finish(out: Singles, x: Singles, step: PhotonicStep) -> Singles:
+    """Add the bias, digitally, and give the output the model's shape."""
+    if step.bias is not None:
+        out += step.bias.reshape(-1, *(1,) * (out.ndim - 2))
+    return windows.output_form(out, step.geometry, x.shape)
+
+
+def _chunks(form: Singles, geometry: Geometry, stream: Stream) -> Iterator[tuple[int, int]]:
+    """Yield ranges of samples whose vectors together stay within the memory bound."""
+    rows, width = geometry.matrix_shape(stream)
+    elements = math.prod(stream.window.count(form.shape[2:])) * (rows + width)
+    size = max(1, _CHUNK_ELEMENTS // max(1, elements))
+    for first in range(0, len(form), size):
+        yield first, min(len(form), first + size)

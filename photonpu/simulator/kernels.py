@@ -1,0 +1,264 @@
+"""Compiled kernels of the simulator; `photonpu.simulator.reference` defines each of them.
+
+The noise is made in passes over short arrays (Philox counters, logarithm, sine and cosine as
+polynomials) because such loops vectorise without a vector math library. All of it stands in one
+file: a cached kernel does not see changes in another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from photonpu.jit import jit
+
+Singles = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Words = NDArray[np.uint32]
+
+_BLOCK = 32  # vectors a task; scratch stays in the first-level cache
+_MULTIPLIER_0 = np.uint64(0xD2511F53)
+_MULTIPLIER_1 = np.uint64(0xCD9E8D57)
+_WEYL_0 = np.uint32(0x9E3779B9)
+_WEYL_1 = np.uint32(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF_WORD = np.uint64(32)
+
+
+@jit()
+def _philox(vector: int, tile: Words, block: Words, key: Words, words: Words) -> None:
+    """Fill `words` (4, b) with Philox4x32-10 of counters (vector, tile[i], block[i])."""
+    low = np.uint32(np.uint64(vector) & _LOW)
+    high = np.uint32(np.uint64(vector) >> _HALF_WORD)
+    for i in range(block.size):
+        c0, c1, c2, c3 = low, high, tile[i], block[i]
+        k0, k1 = key[0], key[1]
+        for _ in range(10):
+            p0 = _MULTIPLIER_0 * np.uint64(c0)
+            p1 = _MULTIPLIER_1 * np.uint64(c2)
+            c0 = np.uint32(p1 >> _HALF_WORD) ^ c1 ^ k0
+            c2 = np.uint32(p0 >> _HALF_WORD) ^ c3 ^ k1
+            c1 = np.uint32(p1 & _LOW)
+            c3 = np.uint32(p0 & _LOW)
+            k0 = np.uint32(k0 + _WEYL_0)
+            k1 = np.uint32(k1 + _WEYL_1)
+        words[0, i] = c0
+        words[1, i] = c1
+        words[2, i] = c2
+        words[3, i] = c3
+
+
+@jit(fastmath={"contract", "nsz"})
+def _radius(words: Words, bits: Ints, radius: Singles) -> None:
+    """Turn words into Box-Muller radii ``sqrt(-2 ln((w + 0.5) / 2^32))``; `bits` is scratch."""
+    for i in range(words.size):
+        radius[i] = np.float32(words[i]) * np.float32(2.0**-32) + np.float32(2.0**-33)
+    pattern = radius.view(np.int32)
+    for i in range(words.size):
+        bits[i] = pattern[i]
+    for i in range(words.size):
+        # ln(m 2^e) with m in [sqrt(1/2), sqrt(2)): Cephes' single-precision polynomial.
+        exponent = (bits[i] - np.int32(0x3F3504F3)) >> np.int32(23)
+        pattern[i] = bits[i] - (exponent << np.int32(23))
+        bits[i] = exponent
+    for i in range(words.size):
+        x = radius[i] - np.float32(1.0)
+        z = x * x
+        p = np.float32(7.0376836292e-2)
+        p = p * x - np.float32(1.1514610310e-1)
+        p = p * x + np.float32(1.1676998740e-1)
+        p = p * x - np.float32(1.2420140846e-1)
+        p = p * x + np.float32(1.4249322787e-1)
+        p = p * x - np.float32(1.6668057665e-1)
+        p = p * x + np.float32(2.0000714765e-1)
+        p = p * x - np.float32(2.4999993993e-1)
+        p = p * x + np.float32(3.3333331174e-1)
+        e = np.float32(bits[i])
+        log = x * z * p - np.float32(0.5) * z + x + e * np.float32(0.69314718056)
+        radius[i] = np.sqrt(max(np.float32(-2.0) * log, np.float32(0.0)))
+
+
+@jit(fastmath={"contract", "nsz"})
+def _pair(angle: Words, radius: Singles, first: Singles, second: Singles) -> None:
+    """Fill `first`, `second` with radius times cos and sin of ``2 pi (w + 0.5) / 2^32``."""
+    for i in range(angle.size):
+        quarter = np.uint32(angle[i] + np.uint32(0x20000000)) >> np.uint32(30)
+        rest = np.int32(np.uint32(angle[i] - np.uint32(quarter << np.uint32(30))))
+        t = (np.float32(rest) + np.float32(0.5)) * np.float32(2.0 * np.pi * 2.0**-32)
+        z = t * t
+        s = np.float32(-1.9515295891e-4) * z + np.float32(8.3321608736e-3)
+        s = (s * z - np.float32(1.6666654611e-1)) * z * t + t
+        c = np.float32(2.443315711809948e-5) * z - np.float32(1.388731625493765e-3)
+        c = (c * z + np.float32(4.166664568298827e-2)) * z * z - np.float32(0.5) * z
+        c = c + np.float32(1.0)
+        odd = np.float32(quarter & np.uint32(1))
+        even = np.float32(1.0) - odd
+        sign_cos = np.float32(1.0) - np.float32((quarter + np.uint32(1)) & np.uint32(2))
+        sign_sin = np.float32(1.0) - np.float32(quarter & np.uint32(2))
+        first[i] = radius[i] * sign_cos * (even * c + odd * s)
+        second[i] = radius[i] * sign_sin * (even * s + odd * c)
+
+
+@jit()
+def _fill_normals(
+    vector: int,
+    tiles: Words,
+    blocks: Words,
+    key: Words,
+    words: Words,
+    bits: Ints,
+    radius: Singles,
+    normals: Singles,
+) -> None:
+    """Fill `normals` (4, b): lane l of block i is normals[l, i]."""
+    _philox(vector, tiles, blocks, key, words)
+    _radius(words[0], bits, radius)
+    _pair(words[1], radius, normals[0], normals[1])
+    _radius(words[2], bits, radius)
+    _pair(words[3], radius, normals[2], normals[3])
+
+
+@jit()
+def sample_normals(key: Words, tile: int, vectors: NDArray[np.int64], rows: int) -> Singles:
+    """Compute `photonpu.simulator.reference.sample_normals`."""
+    count = -(-rows // 4)
+    tiles = np.full(count, np.uint32(tile), np.uint32)
+    blocks = np.arange(count).astype(np.uint32)
+    words = np.empty((4, count), np.uint32)
+    bits = np.empty(count, np.int32)
+    radius = np.empty(count, np.float32)
+    normals = np.empty((4, count), np.float32)
+    drawn = np.empty((vectors.size, rows), np.float32)
+    for v in range(vectors.size):
+        _fill_normals(vectors[v], tiles, blocks, key, words, bits, radius, normals)
+        for j in range(rows):
+            drawn[v, j] = normals[j & 3, j >> 2]
+    return drawn
+
+
+@jit(fastmath={"contract", "nsz"})
+def _add_noise(
+    value: Singles,
+    begin: Ints,
+    rows: Ints,
+    offset: Ints,
+    normals: Singles,
+    line: Singles,
+    floor: np.float32,
+    slope: np.float32,
+    noisy: Singles,
+) -> None:
+    """Fill `noisy` with one vector's outputs of all tiles and their noise; `line` is scratch."""
+    for i in range(begin.size):
+        for b in range((rows[i] + 3) >> 2):
+            for lane in range(4):
+                line[4 * b + lane] = normals[lane, offset[i] + b]
+        for j in range(rows[i]):
+            y = value[begin[i] + j]
+            noisy[begin[i] + j] = y + np.sqrt(floor + slope * y * y) * line[j]
+
+
+@jit(fastmath={"contract", "nsz"})
+def _digitise(
+    value: Singles,
+    total: Singles,
+    begin: Ints,
+    rows: Ints,
+    row: Ints,
+    factor: Singles,
+    full_scale: Singles,
+    levels: np.float32,
+) -> None:
+    """Round one vector's outputs of all tiles to ADC codes and add them to its sums."""
+    for i in range(begin.size):
+        step = full_scale[i] / levels
+        inverse = np.float32(1.0) / step
+        weight = step * factor[i]
+        source = value[begin[i] : begin[i] + rows[i]]
+        target = total[row[i] : row[i] + rows[i]]
+        for j in range(rows[i]):
+            code = np.rint(source[j] * inverse)
+            target[j] += min(max(code, -levels), levels) * weight
+
+
+@jit(fastmath={"contract", "nsz"})
+def _sum(
+    value: Singles, total: Singles, begin: Ints, rows: Ints, row: Ints, factor: Singles
+) -> None:
+    """Add one vector's outputs of all tiles to its sums."""
+    for i in range(begin.size):
+        for j in range(rows[i]):
+            total[row[i] + j] += value[begin[i] + j] * factor[i]
+
+
+@jit(parallel=True)
+def detect(
+    partial: Singles,
+    total: Singles,
+    first: int,
+    begin: Ints,
+    rows: Ints,
+    row: Ints,
+    tile: Ints,
+    factor: Singles,
+    full_scale: Singles,
+    levels: float,
+    floor: float,
+    slope: float,
+    key: Words,
+) -> None:
+    """Compute `photonpu.simulator.reference.detect`."""
+    noisy = floor > 0.0 or slope > 0.0
+    floor32, slope32, levels32 = np.float32(floor), np.float32(slope), np.float32(levels)
+    offset = np.zeros(tile.size, np.int32)
+    count = 0
+    for i in range(tile.size):
+        offset[i] = count
+        count += (rows[i] + 3) >> 2
+    tiles = np.empty(count, np.uint32)
+    blocks = np.empty(count, np.uint32)
+    for i in range(tile.size):
+        for b in range((rows[i] + 3) >> 2):
+            tiles[offset[i] + b] = tile[i]
+            blocks[offset[i] + b] = b
+    widest = 4 * ((rows.max() + 3) >> 2)
+    for task in prange((partial.shape[0] + _BLOCK - 1) // _BLOCK):
+        words = np.empty((4, count), np.uint32)
+        bits = np.empty(count, np.int32)
+        radius = np.empty(count, np.float32)
+        normals = np.empty((4, count), np.float32)
+        line = np.empty(widest, np.float32)
+        value = np.empty(partial.shape[1], np.float32)
+        for v in range(task * _BLOCK, min(partial.shape[0], (task + 1) * _BLOCK)):
+            if noisy:
+                _fill_normals(first + v, tiles, blocks, key, words, bits, radius, normals)
+                _add_noise(partial[v], begin, rows, offset, normals, line, floor32, slope32, value)
+            else:
+                value[:] = partial[v]
+            if levels > 0.0:
+                _digitise(value, total[v], begin, rows, row, factor, full_scale, levels32)
+            else:
+                _sum(value, total[v], begin, rows, row, factor)
+
+
+@jit(parallel=True, fastmath={"contract", "nsz"})
+def _quantise(values: Singles, inverse: np.float32, levels: np.float32, out: Singles) -> None:
+    """Fill `out` with `values` as fractions of full scale on `levels` levels a side."""
+    one = np.float32(1.0)
+    for i in prange(values.size):
+        relative = values[i] * inverse
+        if levels > 0.0:
+            code = np.rint(min(max(relative, -one), one) * levels)
+            relative = code * (one / levels)
+        out[i] = relative
+
+
+def quantise(values: NDArray[Any], full_scale: float, levels: float) -> Singles:
+    """Compute `photonpu.simulator.reference.quantise`."""
+    out = np.empty(values.shape, np.float32)
+    flat = np.ascontiguousarray(values).reshape(-1)
+    _quantise(flat, np.float32(1.0 / full_scale), np.float32(levels), out.reshape(-1))
+    return out

@@ -1,0 +1,235 @@
+"""Inference of a compiled program on one chip, with onnxruntime's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.errors import InputError, ProgramError
+from photonpu.hardware import Chip, Machine
+from photonpu.program import HostStep, PhotonicStep, Program, TensorInfo
+from photonpu.simulator import engine
+from photonpu.simulator.host import HostRunner
+from photonpu.simulator.noise import sources
+
+Array = NDArray[np.generic]
+
+
+class Session:
+    """A program on one chip, ready to run.
+
+    Parameters
+    ----------
+    program
+        What to run.
+    noise
+        ``"ideal"`` computes the exact linear algebra through the phases, ``"quantised"`` has the
+        converters only, ``"full"`` every source of `photonpu.simulator.noise.NOISES`; or names
+        of sources.
+    chip
+        Seed of one fabricated instance, or a `photonpu.Chip` of measured errors.
+    seed
+        Keys what changes from shot to shot. The same seed gives the same bits.
+    machine
+        In place of the machine that the program was compiled for; ports, topology and cores
+        must be the same.
+
+    Raises
+    ------
+    ProgramError
+        The program was compiled for other ports, another topology or another number of cores.
+    InputError
+        The chip or the seed is out of range.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        noise: str | Iterable[str] = "full",
+        chip: int | Chip = 0,
+        seed: int = 0,
+        *,
+        machine: Machine | None = None,
+    ) -> None:
+        self.program = program
+        self.machine = fitting(program, machine)
+        self.sources = sources(noise)
+        _check_seed("seed", seed)
+        if isinstance(chip, int):
+            _check_seed("chip", chip)
+            chip = Chip.draw(self.machine, chip)
+        _check_chip(chip, self.machine)
+        matrices = engine.tile_matrices(program, self.machine, chip, self.sources)
+        self._receiver = engine.detection(self.machine, self.sources, chip.seed, seed)
+        self._exact = not self.sources & {"input_dac", "shot", "thermal", "adc"}
+        prepare = _prepare_exact if self._exact else _prepare_detected
+        self._layers = {
+            step.name: prepare(program, step, matrices) for step in program.photonic_steps
+        }
+        self._hosts = {step.name: HostRunner(step) for step in program.host_steps}
+
+    def get_inputs(self) -> list[TensorInfo]:
+        """Return name, type and shape of each input."""
+        return list(self.program.inputs)
+
+    def get_outputs(self) -> list[TensorInfo]:
+        """Return name, type and shape of each output."""
+        return list(self.program.outputs)
+
+    def run(
+        self,
+        output_names: Sequence[str] | None,
+        feeds: Mapping[str, Array],
+        *,
+        first: int = 0,
+    ) -> list[Array]:
+        """Run the network.
+
+        Parameters
+        ----------
+        output_names
+            Which outputs to return, in this order; None for all.
+        feeds
+            An array for each input, of its shape and type.
+        first
+            Index of the first sample of the batch: two runs of half a batch give the bits of
+            one run of the whole when the second says where it begins.
+
+        Returns
+        -------
+        list of ndarray
+            The outputs.
+
+        Raises
+        ------
+        InputError
+            A name, a shape or a type is wrong, or an array holds NaN or infinity.
+        """
+        wanted = [info.name for info in self.program.outputs]
+        for name in output_names or ():
+            if name not in wanted:
+                raise InputError(f"no output is called '{name}'; there are: {', '.join(wanted)}")
+        values: dict[str, Array] = dict(check_feeds(self.program.inputs, feeds))
+        for step in self.program.steps:
+            if isinstance(step, HostStep):
+                values.update(self._hosts[step.name].run(values))
+            else:
+                values[step.output] = self._multiply(step, values[step.input], first)
+        return [values[name] for name in output_names or wanted]
+
+    def _multiply(self, step: PhotonicStep, x: Array, first: int) -> Array:
+        """Run one photonic step."""
+        single = x.astype(np.float32, copy=False)
+        if not np.isfinite(single).all():
+            raise InputError(
+                f"node '{step.name}' ({step.op}): its input '{step.input}' holds NaN or infinity; "
+                "check the network with onnxruntime on the same data"
+            )
+        layer = self._layers[step.name]
+        if self._exact:
+            y = engine.run_exact(single, step, layer)
+        else:
+            y = engine.run_detected(single, step, layer, self._receiver, first)
+        return y.astype(x.dtype, copy=False)
+
+
+def fitting(program: Program, machine: Machine | None) -> Machine:
+    """Return the machine to use, once it is sure that the program fits it.
+
+    Raises
+    ------
+    ProgramError
+        Ports, topology or number of cores differ.
+    """
+    if machine is None:
+        return program.machine
+    for what, needs, has in (
+        ("ports", program.machine.mesh.ports, machine.mesh.ports),
+        ("topology", program.machine.mesh.topology, machine.mesh.topology),
+        ("cores", program.machine.cores, machine.cores),
+    ):
+        if needs != has:
+            raise ProgramError(
+                f"program needs {what} = {needs} and the machine has {has}: "
+                "compile it for this machine"
+            )
+    return machine
+
+
+def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Check names, shapes, types and values of what is fed.
+
+    Raises
+    ------
+    InputError
+        Anything does not fit.
+    """
+    names = [info.name for info in inputs]
+    for name in feeds:
+        if name not in names:
+            raise InputError(f"no input is called '{name}'; there are: {', '.join(names)}")
+    checked = {}
+    for info in inputs:
+        if info.name not in feeds:
+            raise InputError(f"input '{info.name}' is missing: feed an array of {describe(info)}")
+        checked[info.name] = _check_array(info, np.asarray(feeds[info.name]))
+    return checked
+
+
+def _check_array(info: TensorInfo, value: Array) -> Array:
+    """Return one input once its type, shape and values are sure."""
+    if value.dtype != np.dtype(info.dtype):
+        raise InputError(
+            f"input '{info.name}' is {value.dtype}; {info.dtype} is needed: "
+            f"convert it with .astype('{info.dtype}')"
+        )
+    fits = len(value.shape) == len(info.shape) and all(
+        isinstance(want, str) or want == have
+        for want, have in zip(info.shape, value.shape, strict=False)
+    )
+    if not fits:
+        raise InputError(f"input '{info.name}' has shape {value.shape}; {describe(info)} is needed")
+    if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+        raise InputError(f"input '{info.name}' holds NaN or infinity; clean the data first")
+    return value
+
+
+def describe(info: TensorInfo) -> str:
+    """Return a shape and type for people: ``(batch, 1, 128, 128) float32``."""
+    sizes = ", ".join(str(size) for size in info.shape)
+    return f"({sizes}{',' if len(info.shape) == 1 else ''}) {info.dtype}"
+
+
+def _check_seed(name: str, value: int) -> None:
+    """Refuse seeds that do not fit the counter."""
+    if not 0 <= value < 2**64:
+        raise InputError(f"{name}={value}: a whole number from 0 to 2^64 - 1 is needed")
+
+
+def _check_chip(chip: Chip, machine: Machine) -> None:
+    """Refuse a chip that is not of this machine's size."""
+    cores, _, ports = chip.psi_error.shape
+    if (cores, ports) != (machine.cores, machine.mesh.ports):
+        raise InputError(
+            f"chip '{chip.name}' has {cores} cores of {ports} ports and the machine has "
+            f"{machine.cores} of {machine.mesh.ports}: use a chip of this machine"
+        )
+
+
+def _prepare_exact(
+    program: Program, step: PhotonicStep, matrices: NDArray[np.float64]
+) -> tuple[engine.Singles, ...]:
+    """Put the tiles of a step together, stream by stream."""
+    return tuple(
+        engine.dense(program.tiles, matrices, tiles, step.geometry.matrix_shape(stream))
+        for stream, tiles in zip(step.geometry.streams, step.tiles, strict=True)
+    )
+
+
+def _prepare_detected(
+    program: Program, step: PhotonicStep, matrices: NDArray[np.float64]
+) -> tuple[tuple[engine.Column, ...], ...]:
+    """Lay the tiles of a step side by side, stream by stream."""
+    return tuple(engine.columns(program.tiles, matrices, tiles) for tiles in step.tiles)
