@@ -1,0 +1,178 @@
+"""What digital operators cost, as elementary operations.
+
+One addition, multiplication, comparison or table look-up is one operation, a multiply-accumulate
+two. The counts are assumptions of this project: an operator is charged for its textbook
+formula, a transcendental function four operations (a cubic polynomial a segment), moving data
+none, since memory traffic is charged by elements read and written. An operator that is in no row
+is charged one operation an output element.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from photonpu.compiler.graph import Array, Node
+from photonpu.program.values import HostOperator
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """One node with the shapes around it; ``()`` stands for what is absent or unknown.
+
+    Attributes
+    ----------
+    node
+        The operator.
+    inputs, outputs
+        Shapes in the operator's order.
+    """
+
+    node: Node
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+
+    @property
+    def elements_in(self) -> int:
+        """Elements of the first input."""
+        return math.prod(self.inputs[0]) if self.inputs else 0
+
+    @property
+    def elements_out(self) -> int:
+        """Elements of the first output."""
+        return math.prod(self.outputs[0])
+
+
+Count = Callable[[Sizes], int]
+
+
+def _each(operations: int) -> Count:
+    """Charge every output element alike."""
+    return lambda sizes: operations * sizes.elements_out
+
+
+def _reduced(sizes: Sizes) -> int:
+    """One operation for every element that goes in."""
+    return sizes.elements_in
+
+
+def _pool(sizes: Sizes) -> int:
+    """One operation for every tap of every window."""
+    return math.prod(sizes.node.values().get("kernel_shape", ())) * sizes.elements_out
+
+
+def _matmul(sizes: Sizes) -> int:
+    """Two operations a multiply-accumulate; Gemm may have its first factor transposed."""
+    first = sizes.inputs[0] or (1,)
+    inner = first[0] if sizes.node.values().get("transA", 0) else first[-1]
+    return 2 * inner * sizes.elements_out
+
+
+def _conv(sizes: Sizes) -> int:
+    """Two operations for every tap and channel that an output sees."""
+    return 2 * math.prod(sizes.inputs[1][1:]) * sizes.elements_out
+
+
+def _conv_transpose(sizes: Sizes) -> int:
+    """Two operations for every tap and channel that an input spreads to."""
+    return 2 * math.prod(sizes.inputs[1][1:]) * sizes.elements_in
+
+
+def _recurrent(sizes: Sizes) -> int:
+    """Two operations for every weight, sample and time step."""
+    steps = math.prod(sizes.inputs[0][:2])
+    return 2 * steps * (math.prod(sizes.inputs[1]) + math.prod(sizes.inputs[2]))
+
+
+def _einsum(sizes: Sizes) -> int:
+    """Two operations for every combination of indices."""
+    terms = sizes.node.values()["equation"].replace(" ", "").split("->")[0].split(",")
+    axes = {
+        label: size
+        for term, shape in zip(terms, sizes.inputs, strict=True)
+        for label, size in zip(reversed(term), reversed(shape), strict=False)
+    }
+    return 2 * math.prod(axes.values())
+
+
+_FREE = """Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements GatherND
+Identity Pad Reshape ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile
+Transpose Unsqueeze Dropout EyeLike Range"""
+_FOUR = """Acos Acosh Asin Asinh Atan Atanh Cos Cosh Erf Exp Log Pow Sigmoid Sin Sinh Softplus
+Softsign Sqrt Tan Tanh Elu Celu Selu Mish"""
+_REDUCTIONS = """ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum GlobalAveragePool GlobalMaxPool
+ArgMax ArgMin CumSum"""
+
+#: Operator -> its count; see the module's text.
+OPERATIONS: Mapping[str, Count] = MappingProxyType(
+    {
+        **dict.fromkeys(_FREE.split(), _each(0)),
+        **dict.fromkeys(_FOUR.split(), _each(4)),
+        **dict.fromkeys(_REDUCTIONS.split(), _reduced),
+        **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _pool),
+        **dict.fromkeys(("Softmax", "LogSoftmax"), _each(5)),
+        **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
+        **dict.fromkeys(("MatMul", "Gemm"), _matmul),
+        "BatchNormalization": _each(2),
+        "LayerNormalization": _each(8),
+        "InstanceNormalization": _each(8),
+        "GroupNormalization": _each(8),
+        "HardSigmoid": _each(3),
+        "HardSwish": _each(4),
+        "Gelu": _each(7),
+        "Clip": _each(2),
+        "PRelu": _each(2),
+        "LeakyRelu": _each(2),
+        "Resize": _each(8),
+        "Conv": _conv,
+        "ConvTranspose": _conv_transpose,
+        "Einsum": _einsum,
+    }
+)
+
+
+def operators(
+    nodes: Iterable[Node],
+    shapes: Mapping[str, tuple[int, ...]],
+    constants: Mapping[str, Array] = MappingProxyType({}),
+    samples: int = 1,
+) -> tuple[HostOperator, ...]:
+    """Count what digital nodes do for one sample.
+
+    Parameters
+    ----------
+    nodes
+        The nodes, none of which is left out.
+    shapes
+        Measured shapes by tensor name.
+    constants
+        The graph's constants; weights of products that stayed digital are among them.
+    samples
+        Samples in the batch that the shapes were measured on.
+
+    Returns
+    -------
+    tuple of HostOperator
+        In the order of the nodes.
+    """
+
+    def shape(name: str) -> tuple[int, ...]:
+        return constants[name].shape if name in constants else shapes.get(name, ())
+
+    counted = []
+    for node in nodes:
+        sizes = Sizes(node, tuple(map(shape, node.inputs)), tuple(map(shape, node.outputs)))
+        count = _each(1) if node.domain else OPERATIONS.get(node.op, _each(1))
+        counted.append(
+            HostOperator(
+                name=node.name,
+                op=node.op,
+                operations=count(sizes) // samples,
+                elements_in=sum(math.prod(shape(n)) for n in node.reads) // samples,
+                elements_out=sum(math.prod(shape(n)) for n in node.writes) // samples,
+            )
+        )
+    return tuple(counted)
+

@@ -1,0 +1,42 @@
+"""Graph passes: each is a name and a function from graph to graph that means the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from photonpu.compiler.graph import Graph
+from photonpu.compiler.passes.constants import constants
+from photonpu.compiler.passes.dead import drop_dead
+from photonpu.compiler.passes.fusion import fold_batch_norm, fold_bias
+from photonpu.compiler.passes.identities import drop_identities
+from photonpu.registry import Registry
+
+Pass = Callable[[Graph], Graph]
+
+PASSES: Registry[Pass] = Registry("pass")
+PASSES.register("constants")(constants)
+PASSES.register("drop_identities")(drop_identities)
+PASSES.register("fold_bias")(fold_bias)
+PASSES.register("fold_batch_norm")(fold_batch_norm)
+PASSES.register("drop_dead")(drop_dead)
+
+__all__ = [
+    "PASSES",
+    "Pass",
+    "constants",
+    "drop_dead",
+    "drop_identities",
+    "fold_batch_norm",
+    "fold_bias",
+    "run",
+]
+
+
+def run(graph: Graph) -> Graph:
+    """Apply all passes in the order of their table until none changes the graph any more."""
+    while True:
+        before = graph
+        for change in PASSES.values():
+            graph = change(graph)
+        if graph is before:
+            return graph

@@ -1,0 +1,351 @@
+"""ONNX files to checked and simplified models; nothing is trusted, each complaint says what to do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from photonpu.errors import ModelError, UnsupportedModelError
+from photonpu.registry import did_you_mean
+
+if TYPE_CHECKING:
+    import onnx
+
+#: Where onnxruntime's own operators live besides the standard.
+RUNTIME_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
+#: Protocol buffers hold no more.
+LARGEST_FILE_BYTES = 2**31
+
+
+def read(
+    model: str | Path | bytes | onnx.ModelProto, *, largest_bytes: int = LARGEST_FILE_BYTES
+) -> onnx.ModelProto:
+    """Read a model and check it.
+
+    Parameters
+    ----------
+    model
+        A path, the bytes of a file, or a model in memory, which is left as it is.
+    largest_bytes
+        Files above this size are refused.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The model, valid by onnx's checker, its weights inside, its functions inlined, its
+        constants no longer among its inputs.
+
+    Raises
+    ------
+    ModelError
+        There is no such file, it is no ONNX model, it is malformed, or a constant holds NaN.
+    UnsupportedModelError
+        An operator that neither the mesh nor onnxruntime knows.
+    """
+    import onnx
+
+    if isinstance(model, onnx.ModelProto):
+        label = f"model '{model.graph.name}'"
+        proto = onnx.ModelProto()
+        proto.CopyFrom(model)
+    elif isinstance(model, bytes):
+        label = f"a model of {len(model)} bytes"
+        proto = _parse(model, label)
+    else:
+        label = f"'{model}'"
+        proto = _parse(_file(Path(model), label, largest_bytes), label)
+        _load_external_data(proto, Path(model).parent, label)
+    _check_operators(proto)
+    _check_structure(proto, label)
+    if proto.functions:
+        from onnx import inliner
+
+        proto = inliner.inline_local_functions(proto)
+    _check_numbers(proto.graph)
+    _drop_constant_inputs(proto)
+    return proto
+
+
+def _file(path: Path, label: str, largest_bytes: int) -> bytes:
+    if not path.exists():
+        raise ModelError(f"cannot read {label}: no such file; check the path")
+    if not path.is_file():
+        raise ModelError(f"cannot read {label}: it is not a file; name the .onnx file itself")
+    size = path.stat().st_size
+    if size > largest_bytes:
+        raise ModelError(
+            f"cannot read {label}: it has {size} bytes and {largest_bytes} is the limit; save the "
+            "weights as external data"
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {label}: {error.strerror}; check its rights") from error
+
+
+def _parse(data: bytes, label: str) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError:
+        proto.Clear()
+    if not proto.HasField("graph"):
+        start = repr(data[:8].decode("latin-1")) if data else "nothing: it is empty"
+        raise ModelError(
+            f"{label} is not an ONNX model: it begins with {start}; export one, for example with "
+            "torch.onnx.export"
+        )
+    return proto
+
+
+def _load_external_data(proto: onnx.ModelProto, folder: Path, label: str) -> None:
+    from onnx import external_data_helper
+    from onnx.checker import ValidationError
+
+    try:
+        external_data_helper.load_external_data_for_model(proto, str(folder))
+    except (ValidationError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{label} keeps weights in another file that cannot be read: {_first_line(error)}; "
+            "put that file beside it"
+        ) from error
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph and all graphs inside its nodes."""
+    yield graph
+    for node in graph.node:
+        yield from _subgraphs(node)
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for record in node.attribute:
+        if record.HasField("g"):
+            yield from _graphs(record.g)
+        for graph in record.graphs:
+            yield from _graphs(graph)
+
+
+def _check_operators(proto: onnx.ModelProto) -> None:
+    """Refuse an operator that nobody knows, with the nearest name."""
+    from onnx import defs
+
+    own = {(function.domain, function.name) for function in proto.functions}
+    standard: list[str] = []
+    nodes: list[onnx.NodeProto] = [n for g in _graphs(proto.graph) for n in g.node]
+    for node in [*nodes, *(n for function in proto.functions for n in function.node)]:
+        if (node.domain, node.op_type) in own:
+            continue
+        where = f"node '{node.name or node.output[0] if node.output else node.name}'"
+        if node.domain not in RUNTIME_DOMAINS:
+            raise UnsupportedModelError(
+                f"{where} ({node.op_type} of '{node.domain}'): neither the mesh nor onnxruntime "
+                "knows this operator; export the model with standard ONNX operators"
+            )
+        if node.domain in ("", "ai.onnx") and not defs.has(node.op_type):
+            standard = standard or [s.name for s in defs.get_all_schemas() if not s.domain]
+            raise UnsupportedModelError(
+                f"{where} ({node.op_type}): ONNX has no such operator"
+                f"{did_you_mean(node.op_type, standard) or '; export with standard operators'}"
+            )
+
+
+def _check_structure(proto: onnx.ModelProto, label: str) -> None:
+    """Let onnx's checker see the model, and put its complaint into one line."""
+    import onnx
+    from onnx import checker
+
+    newest = max(int(value) for value in onnx.Version.values())
+    if proto.ir_version > newest:
+        raise ModelError(
+            f"{label} is written in version {proto.ir_version} of ONNX's format and this "
+            f"installation reads up to {newest}: upgrade onnx, or export for an older version"
+        )
+    for entry in proto.opset_import:
+        known = onnx.defs.onnx_opset_version()
+        if entry.domain in ("", "ai.onnx") and entry.version > known:
+            raise ModelError(
+                f"{label} uses operator set {entry.version} and this installation knows up to "
+                f"{known}: upgrade onnx and onnxruntime, or export for an older operator set"
+            )
+    try:
+        checker.check_model(proto)
+    except checker.ValidationError as error:
+        raise ModelError(
+            f"{label} is malformed: {_first_line(error)}; export it again"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+    """Yield every constant of a graph and of the graphs inside, with what to call it."""
+    for inner in _graphs(graph):
+        for tensor in inner.initializer:
+            yield f"initializer '{tensor.name}'", tensor
+        for sparse in inner.sparse_initializer:
+            yield f"initializer '{sparse.values.name}'", sparse.values
+        for node in inner.node:
+            for record in node.attribute:
+                if record.HasField("t"):
+                    yield f"constant '{node.output[0] if node.output else node.name}'", record.t
+
+
+def _check_numbers(graph: onnx.GraphProto) -> None:
+    """Refuse NaN; infinity is refused where it would reach the mesh, for masks rightly hold it."""
+    from onnx import TensorProto, numpy_helper
+
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    for label, tensor in _tensors(graph):
+        if tensor.data_type not in floats:
+            continue
+        try:
+            values = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError) as error:
+            raise ModelError(
+                f"{label} is malformed: {_first_line(error)}; export the model again"
+            ) from error
+        wrong = np.isnan(values.astype(np.float32, copy=False))
+        if wrong.any():
+            first = tuple(int(axis) for axis in np.argwhere(wrong)[0])
+            count = int(wrong.sum())
+            raise ModelError(
+                f"{label} holds NaN at index {first}"
+                f"{f' and {count - 1} more' if count > 1 else ''}: training diverged or the file "
+                "is damaged; export the model again"
+            )
+
+
+def _drop_constant_inputs(proto: onnx.ModelProto) -> None:
+    """Take constants off the list of inputs, where old exporters also put them."""
+    names = {tensor.name for tensor in proto.graph.initializer}
+    kept = [value for value in proto.graph.input if value.name not in names]
+    if len(kept) == len(proto.graph.input):
+        return
+    proto.ir_version = max(proto.ir_version, 4)  # older versions want the list complete
+    del proto.graph.input[:]
+    proto.graph.input.extend(kept)
+
+
+def simplify(
+    model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None
+) -> onnx.ModelProto:
+    """Fold constants and fuse with onnxruntime at its basic level, which keeps to standard ONNX.
+
+    Parameters
+    ----------
+    model
+        What `read` gave; left as it is.
+    shapes
+        For inputs with free axes, the shapes to fix: more can be folded then.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The same function.
+
+    Raises
+    ------
+    ModelError
+        A shape names no input or does not fit, or onnxruntime finds the model malformed.
+    UnsupportedModelError
+        onnxruntime does not implement one of the operators.
+    """
+    import onnx
+    import onnxruntime
+
+    fixed = fix_shapes(model, shapes or {})
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory(prefix="photonpu-") as folder:
+        path = Path(folder) / "simplified.onnx"
+        options.optimized_model_filepath = str(path)
+        try:
+            onnxruntime.InferenceSession(
+                fixed.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions share no other root
+            raise _runtime_refusal(fixed, error) from error
+        simplified = onnx.load(path)
+    _drop_constant_inputs(simplified)
+    return simplified
+
+
+def _runtime_refusal(model: onnx.ModelProto, error: Exception) -> ModelError:
+    said = _first_line(error)
+    said = said.split(" : ", 3)[-1] if " : " in said else said
+    if type(error).__name__ == "NotImplemented" or "is not a registered" in said:
+        return UnsupportedModelError(
+            f"model '{model.graph.name}': onnxruntime cannot run it: {said}; export the model with "
+            "another operator set or without that operator"
+        )
+    return ModelError(f"model '{model.graph.name}' is malformed: {said}; export it again")
+
+
+def fix_shapes(
+    model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]
+) -> onnx.ModelProto:
+    """Return a copy of the model whose named inputs have these shapes.
+
+    Parameters
+    ----------
+    model
+        The model; left as it is.
+    shapes
+        Input name -> all its axes.
+
+    Raises
+    ------
+    ModelError
+        A name is no input, or a shape contradicts the model's.
+    """
+    import onnx
+
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    inputs = {value.name: value for value in fixed.graph.input}
+    for name, shape in shapes.items():
+        if name not in inputs:
+            raise ModelError(
+                f"shapes: the model has no input '{name}'"
+                f"{did_you_mean(name, inputs) or f'; it has {_quoted(inputs)}'}"
+            )
+        _fix_shape(inputs[name], tuple(int(size) for size in shape))
+    if shapes:
+        del fixed.graph.value_info[:]  # written for the free shapes
+    return fixed
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _fix_shape(value: onnx.ValueInfoProto, shape: tuple[int, ...]) -> None:
+    tensor = value.type.tensor_type
+    known = tensor.HasField("shape")
+    axes = tensor.shape.dim
+    old = tuple(axis.dim_value if axis.dim_value > 0 else axis.dim_param or "?" for axis in axes)
+    fits = not known or (
+        len(old) == len(shape)
+        and all(isinstance(a, str) or a == b for a, b in zip(old, shape, strict=True))
+    )
+    if not fits or any(size < 1 for size in shape):
+        raise ModelError(
+            f"shapes: input '{value.name}' is {old if known else 'of any shape'} and {shape} was "
+            "asked for: give a positive number for each axis and keep those that are fixed"
+        )
+    del axes[:]
+    for size in shape:
+        axes.add().dim_value = size

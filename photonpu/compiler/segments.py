@@ -1,0 +1,180 @@
+"""The graph cut at its photonic nodes: what lies between them becomes onnxruntime sessions.
+
+The depth of a tensor is the number of photonic nodes on the longest way to it. Digital nodes of one
+depth form one segment, which is then as large as it can be: it runs when everything of its depth is
+there, before the photonic nodes that read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from photonpu.compiler.graph import Graph, Node
+from photonpu.compiler.operations import operators
+from photonpu.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Segment", "cut", "model", "operators"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A maximal run of digital nodes.
+
+    Attributes
+    ----------
+    nodes
+        In an order in which they can run.
+    inputs
+        Tensors that it needs from before it, constants not among them.
+    outputs
+        Tensors that later steps or the user need of it.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def cut(graph: Graph, photonic: Collection[str]) -> tuple[Segment | Node, ...]:
+    """Put the nodes of a graph into steps.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    photonic
+        Names of the nodes that run on the mesh.
+
+    Returns
+    -------
+    tuple of Segment or Node
+        Digital segments and photonic nodes in an order in which they can run; each node of the
+        graph is in exactly one.
+    """
+    depth: dict[str, int] = {}
+    digital: dict[int, list[Node]] = {}
+    products: dict[int, list[Node]] = {}
+    for node in graph.nodes:
+        here = max((depth.get(name, 0) for name in node.reads), default=0)
+        on_mesh = node.name in photonic
+        (products if on_mesh else digital).setdefault(here, []).append(node)
+        depth.update(dict.fromkeys(node.writes, here + on_mesh))
+    steps: list[Segment | Node] = []
+    for level in range(max([*digital, *products], default=-1) + 1):
+        if level in digital:
+            steps.append(_segment(graph, digital[level]))
+        steps += products.get(level, [])
+    return tuple(steps)
+
+
+def _segment(graph: Graph, nodes: Sequence[Node]) -> Segment:
+    inside = {node.name for node in nodes}
+    made = dict.fromkeys(name for node in nodes for name in node.writes)
+    read = dict.fromkeys(name for node in nodes for name in node.reads)
+    return Segment(
+        nodes=tuple(nodes),
+        inputs=tuple(n for n in read if n not in made and n not in graph.constants),
+        outputs=tuple(
+            name
+            for name in made
+            if name in graph.output_names
+            or any(reader.name not in inside for reader in graph.readers.get(name, ()))
+        ),
+    )
+
+
+def model(
+    graph: Graph,
+    nodes: Iterable[Node],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dtypes: Mapping[str, np.dtype[Any]],
+) -> bytes:
+    """Write nodes as an ONNX model of their own.
+
+    Parameters
+    ----------
+    graph
+        The network that they are of: gives constants and operator sets.
+    nodes
+        The nodes, in an order in which they can run.
+    inputs, outputs
+        Names of the tensors it takes and gives; the shapes stay open.
+    dtypes
+        Element types of the inputs; of the outputs too where they are known.
+
+    Returns
+    -------
+    bytes
+        A serialised model with the constants that these nodes read.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The element type of an input is unknown: it is no tensor.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    nodes = tuple(nodes)
+    for name in inputs:
+        if name not in dtypes:
+            raise UnsupportedModelError(
+                f"'{name}' passes between the mesh and the digital unit and is no tensor; export "
+                "the model without sequences and optional values"
+            )
+    needed = dict.fromkeys(name for node in nodes for name in node.reads)
+    constants = [name for name in needed if name in graph.constants]
+    domains = dict.fromkeys(["", *(domain for node in nodes for domain in _domains(node))])
+    return helper.make_model(
+        onnx.GraphProto(
+            name=graph.name,
+            node=[node.proto() for node in nodes],
+            initializer=[numpy_helper.from_array(graph.constants[n], n) for n in constants],
+            input=[_value(name, dtypes) for name in inputs],
+            output=[_value(name, dtypes) for name in outputs],
+        ),
+        ir_version=max(graph.ir_version, 4),
+        opset_imports=[
+            helper.make_opsetid(domain, graph.opset[domain])
+            for domain in domains
+            if domain in graph.opset
+        ],
+        producer_name="photonpu",
+    ).SerializeToString()
+
+
+def _domains(node: Node) -> list[str]:
+    """Return the operator sets that a node needs, its subgraphs included."""
+    found = [node.domain]
+    for record in node.attributes.values():
+        for graph in [record.g, *record.graphs]:
+            found += [name for inner in graph.node for name in _inner_domains(inner)]
+    return found
+
+
+def _inner_domains(proto: onnx.NodeProto) -> list[str]:
+    found = ["" if proto.domain == "ai.onnx" else proto.domain]
+    for record in proto.attribute:
+        for graph in [record.g, *record.graphs]:
+            found += [name for inner in graph.node for name in _inner_domains(inner)]
+    return found
+
+
+def _value(name: str, dtypes: Mapping[str, np.dtype[Any]]) -> onnx.ValueInfoProto:
+    import onnx
+    from onnx import helper
+
+    if name not in dtypes:
+        return onnx.ValueInfoProto(name=name)
+    kind = np.dtype(dtypes[name])
+    text = kind.kind in "OUS"
+    element = onnx.TensorProto.STRING if text else helper.np_dtype_to_tensor_dtype(kind)
+    return helper.make_tensor_value_info(name, element, None)
