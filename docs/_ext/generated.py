@@ -42,10 +42,10 @@ def _machine_fields() -> str:
     from photonpu import Machine
 
     rows = (
-        (f"`{path}`", f"`{default}`", unit, description)
-        for path, _, default, unit, description in Machine.fields()
+        (f"`{field.path}`", field.type, f"`{field.default}`", field.unit, field.description)
+        for field in Machine.fields()
     )
-    return _table(["key", "default", "unit", "meaning"], rows)
+    return _table(["key", "type", "default", "unit", "meaning"], rows)
 
 
 def _presets() -> str:
@@ -76,7 +76,7 @@ def _models() -> str:
 def _datasets() -> str:
     from photonpu.models.datasets import DATASETS
 
-    rows = ((f"`{name}`", _first_line(entry)) for name, entry in DATASETS.items())
+    rows = ((f"`{name}`", layout.holds) for name, layout in DATASETS.items())
     return _table(["format", "layout"], rows)
 
 

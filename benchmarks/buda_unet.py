@@ -1,0 +1,169 @@
+"""The Buda U-Net against onnxruntime: compile, one chip and inference, as ratios in one run.
+
+For each number of threads a process of its own is started, so that every library in it is held to
+that number; inside it the contestants take turns, and medians are compared. Ratios on a shared
+machine mean more than seconds. Run by ``make bench``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+import photonpu
+from photonpu.models import zoo
+from photonpu.simulator import engine
+
+Seconds = dict[str, float]
+
+# Name, what it is divided by, and the project's goal for the ratio.
+RATIOS = (
+    ("compile", "svd", "1.25"),
+    ("chip", "onnxruntime", "1.2"),
+    ("ideal", "onnxruntime", "-"),
+    ("quantised", "onnxruntime", "1.3"),
+    ("full", "onnxruntime", "2.6 (4 without a vector type)"),
+)
+SCALED = ("compile", "chip", "quantised", "full")
+
+
+def main() -> None:
+    """Measure with each number of threads, and print one table."""
+    arguments = parse()
+    if arguments.worker:
+        print(json.dumps(measure(arguments)))
+        return
+    results = {threads: run_worker(threads, arguments) for threads in arguments.threads}
+    for threads, result in results.items():
+        print(report(threads, result["seconds"]))
+        print("  " + ", ".join(f"{key} {value:g}" for key, value in result["facts"].items()))
+    if {1, 2} <= set(results):
+        one, two = results[1]["seconds"], results[2]["seconds"]
+        print("\n2 threads against 1 (goal 1.7 or more)")
+        for name in SCALED:
+            print(f"  {name:<12}{one[name] / two[name]:8.2f}x")
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--size", type=int, default=256, help="sides of the image, pixels")
+    parser.add_argument("--features", type=int, default=32, help="channels of the first level")
+    parser.add_argument("--ports", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each slow contestant")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def run_worker(threads: int, arguments: argparse.Namespace) -> dict[str, Seconds]:
+    """Run `measure` in a process that has `threads` threads."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
+    for name in ("size", "features", "ports", "rounds"):
+        command += [f"--{name}", str(getattr(arguments, name))]
+    environment = os.environ | dict.fromkeys(names, str(threads))
+    allowed = sorted(os.sched_getaffinity(0))[:threads]
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, allowed),
+    )
+    return dict(json.loads(done.stdout))
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Mapping[str, float]]:
+    """Time every contestant in turns; the process has its number of threads already."""
+    import onnxruntime
+
+    size, (threads,) = arguments.size, arguments.threads
+    model = zoo.build("buda-unet", height=size, width=size, features=arguments.features)
+    image = np.random.default_rng(0).normal(size=(1, 3, size, size)).astype(np.float32)
+    machine = photonpu.Machine.preset("mzi64-eo").override({"mesh.ports": arguments.ports})
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    runtime = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    program = photonpu.compile(model, machine, calibration=image)
+    tiles = tile_matrices(program)
+    sessions = {
+        noise: photonpu.Session(program, noise=noise) for noise in ("ideal", "quantised", "full")
+    }
+
+    def runs(noise: str) -> Callable[[], object]:
+        return lambda: sessions[noise].run(None, {"image": image})
+
+    contestants: dict[str, Callable[[], object]] = {
+        "onnxruntime": lambda: runtime.run(None, {"image": image}),
+        "svd": lambda: np.linalg.svd(tiles),
+        "compile": lambda: photonpu.compile(model, machine, calibration=image),
+        "chip": lambda: photonpu.Session(program, noise="full", chip=1),
+        **{noise: runs(noise) for noise in sessions},
+    }
+    facts = {
+        "threads": threads,
+        "GMAC": sum(step.macs for step in program.photonic_steps) / 1e9,
+        "tiles": len(program.tiles),
+        "parameters": program.parameters,
+        "ADC samples (million)": adc_samples(program) / 1e6,
+    }
+    return {"seconds": take_turns(contestants, arguments.rounds), "facts": facts}
+
+
+def tile_matrices(program: photonpu.Program) -> NDArray[np.float64]:
+    """Return the tiles of a program as matrices, for the factorisation to compare with."""
+    chip = photonpu.Chip.ideal(program.machine)
+    return engine.tile_matrices(program, program.machine, chip, frozenset())
+
+
+def adc_samples(program: photonpu.Program) -> int:
+    """Count the ADC samples of one image."""
+    return sum(
+        vectors * int(program.tiles.rows[first:last].sum())
+        for step in program.photonic_steps
+        for vectors, (first, last) in zip(step.vectors, step.tiles, strict=True)
+    )
+
+
+def take_turns(contestants: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
+    """Run all contestants once to warm up, then in turns; return the median of each."""
+    for run in contestants.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            # What is quick is repeated within its turn, five times and more in all.
+            for _ in range(2 if name in ("onnxruntime", "svd") else 1):
+                begin = time.perf_counter()
+                run()
+                times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def report(threads: int, seconds: Seconds) -> str:
+    """Return the ratios of one number of threads as text."""
+    lines = [f"\n{threads} thread{'s' if threads > 1 else ''}"]
+    lines += [f"  {name:<12}{seconds[name]:9.3f} s" for name in ("onnxruntime", "svd")]
+    for name, reference, goal in RATIOS:
+        ratio = seconds[name] / seconds[reference]
+        lines.append(
+            f"  {name:<12}{seconds[name]:9.3f} s {ratio:9.2f} x {reference:<12} goal {goal}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
