@@ -1,0 +1,246 @@
+"""One fabricated chip: the errors that its components were made with."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.errors import MachineError
+from photonpu.hardware.machine import Machine
+from photonpu.keyed import normal_array
+from photonpu.registry import UnknownNameError, did_you_mean
+from photonpu.storage import atomic_write
+
+Floats = NDArray[np.float64]
+_MAX_BYTES = 1 << 31
+
+# Which arrays hold the errors of a source, and their number as a stream of random numbers: a
+# number that is given away keeps its meaning, so that a seed stays the same chip.
+_STREAMS = {
+    "splitter_in": 1,
+    "splitter_out": 2,
+    "theta_error": 3,
+    "phi_error": 4,
+    "psi_error": 5,
+    "attenuator_splitter_in": 6,
+    "attenuator_splitter_out": 7,
+    "attenuator_error": 8,
+    "mzi_loss_db": 9,
+    "attenuator_loss_db": 10,
+}
+SOURCES = {
+    "splitter": (
+        "splitter_in",
+        "splitter_out",
+        "attenuator_splitter_in",
+        "attenuator_splitter_out",
+    ),
+    "phase": ("theta_error", "phi_error", "psi_error", "attenuator_error"),
+    "loss": ("mzi_loss_db", "attenuator_loss_db"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chip:
+    """One fabricated instance of a machine; its arrays are read-only.
+
+    C cores, K interferometers a mesh in the order of the topology's layout, N ports. The second
+    axis is the mesh: 0 is that of ``V^H``, which light meets first, and 1 that of ``U``. All
+    tiles that run on a core meet the same errors.
+
+    Attributes
+    ----------
+    name
+        What it is called in reports.
+    seed
+        What it was drawn from; None for one that was measured.
+    splitter_in, splitter_out
+        (C, 2, K) deviations of a splitter's angle from pi/4, input and output side, rad.
+    theta_error, phi_error
+        (C, 2, K) errors of the internal and external phases, rad.
+    psi_error
+        (C, 2, N) errors of the phases after the last column, rad.
+    attenuator_splitter_in, attenuator_splitter_out
+        (C, N) deviations of the angles of the attenuators' splitters, rad.
+    attenuator_error
+        (C, N) errors of the attenuators' internal phases, rad.
+    mzi_loss_db
+        (C, 2, K) insertion losses, dB of power.
+    attenuator_loss_db
+        (C, N) insertion losses of the attenuators, dB of power.
+    """
+
+    name: str
+    seed: int | None
+    splitter_in: Floats
+    splitter_out: Floats
+    theta_error: Floats
+    phi_error: Floats
+    psi_error: Floats
+    attenuator_splitter_in: Floats
+    attenuator_splitter_out: Floats
+    attenuator_error: Floats
+    mzi_loss_db: Floats
+    attenuator_loss_db: Floats
+
+    def __post_init__(self) -> None:
+        """Check that the shapes agree and the numbers are finite; make the arrays read-only."""
+        if self.splitter_in.ndim != 3 or self.psi_error.ndim != 3:
+            raise MachineError(
+                f"chip '{self.name}': 'splitter_in' and 'psi_error' need the axes "
+                "(core, mesh, element)"
+            )
+        cores, ports = self.psi_error.shape[0], self.psi_error.shape[2]
+        for name, shape in _shapes(cores, ports).items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise MachineError(
+                    f"chip '{self.name}': '{name}' has the shape {array.shape}; {cores} cores "
+                    f"of {ports} ports need {shape}"
+                )
+            if not np.isfinite(array).all():
+                raise MachineError(f"chip '{self.name}': '{name}' has numbers that are not finite")
+            array.flags.writeable = False
+
+    @property
+    def cores(self) -> int:
+        """Number of cores."""
+        return int(self.psi_error.shape[0])
+
+    @property
+    def ports(self) -> int:
+        """Ports of each mesh."""
+        return int(self.psi_error.shape[2])
+
+    @classmethod
+    def draw(cls, machine: Machine, seed: int) -> Chip:
+        """Return the chip that `seed` stands for, on a machine's statistics.
+
+        Errors are normal: splitter angles with ``mesh.splitter_error_rad``, phases with
+        ``phase.error_rad``, losses around ``mesh.mzi_loss_db`` with ``mesh.mzi_loss_std_db``, cut
+        at 0. Different seeds, cores and quantities are independent. The draws behind them do not
+        depend on the machine's numbers: a seed keeps its pattern in a sweep over their strength.
+
+        Raises
+        ------
+        InputError
+            If the seed is not a whole number from 0 to ``2**64 - 1``.
+        """
+        scales = {
+            "splitter": (0.0, machine.mesh.splitter_error_rad),
+            "phase": (0.0, machine.phase.error_rad),
+            "loss": (machine.mesh.mzi_loss_db, machine.mesh.mzi_loss_std_db),
+        }
+        arrays: dict[str, Floats] = {}
+        for source, names in SOURCES.items():
+            mean, deviation = scales[source]
+            for name in names:
+                draws = _draw(seed, name, machine)
+                arrays[name] = mean + deviation * draws
+        for name in SOURCES["loss"]:
+            arrays[name] = np.maximum(arrays[name], 0.0)
+        return cls(f"{machine.name}/{seed}", seed, **arrays)
+
+    @classmethod
+    def ideal(cls, machine: Machine) -> Chip:
+        """Return a chip without errors and losses."""
+        shapes = _shapes(machine.cores, machine.mesh.ports)
+        return cls("ideal", None, **{name: np.zeros(shape) for name, shape in shapes.items()})
+
+    def without(self, sources: Iterable[str]) -> Chip:
+        """Return a copy in which some sources of error are 0.
+
+        Parameters
+        ----------
+        sources
+            Out of ``"splitter"``, ``"phase"`` and ``"loss"``.
+
+        Raises
+        ------
+        UnknownNameError
+            If a source has another name.
+        """
+        zeroed = {}
+        for source in sources:
+            if source not in SOURCES:
+                raise UnknownNameError(
+                    f"no source of a chip's errors is called '{source}'"
+                    f"{did_you_mean(source, SOURCES)}"
+                )
+            zeroed |= {name: np.zeros_like(getattr(self, name)) for name in SOURCES[source]}
+        return replace(self, **zeroed)
+
+    def save(self, path: str | Path) -> None:
+        """Write the chip to an ``.npz`` file.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be written; what was there before is untouched.
+        """
+        arrays = {name: getattr(self, name) for name in _STREAMS}
+
+        def write(file: BinaryIO) -> None:
+            np.savez(file, **arrays)
+
+        atomic_write(path, write)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Chip:
+        """Read a chip, such as one that was measured, from an ``.npz`` file.
+
+        Raises
+        ------
+        MachineError
+            If the file is missing, no ``.npz``, larger than 2 GB, lacks an array or has one that
+            is not known, or if shapes do not fit each other or a number is not finite.
+        """
+        source = Path(path)
+        try:
+            with zipfile.ZipFile(source) as archive:
+                size = sum(item.file_size for item in archive.infolist())
+            if size > _MAX_BYTES:
+                raise MachineError(f"chip file '{path}' holds {size} bytes; 2 GB is the limit")
+            with np.load(source, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise MachineError(
+                f"cannot read chip file '{path}': {error}; Chip.save writes such files"
+            ) from error
+        missing = [name for name in _STREAMS if name not in found]
+        unknown = [
+            f"{name}{did_you_mean(name, _STREAMS)}" for name in found if name not in _STREAMS
+        ]
+        if missing or unknown:
+            raise MachineError(
+                f"chip file '{path}': missing arrays: {', '.join(missing) or 'none'}; "
+                f"unknown arrays: {', '.join(unknown) or 'none'}"
+            )
+        try:
+            arrays = {
+                name: array.astype(np.float64, casting="safe") for name, array in found.items()
+            }
+        except TypeError as error:
+            raise MachineError(f"chip file '{path}': an array is not of real numbers") from error
+        return cls(source.stem, None, **arrays)
+
+
+def _draw(seed: int, name: str, machine: Machine) -> Floats:
+    shape = _shapes(machine.cores, machine.mesh.ports)[name][1:]
+    cores = [normal_array(seed, _STREAMS[name], core, shape=shape) for core in range(machine.cores)]
+    return np.stack(cores)
+
+
+def _shapes(cores: int, ports: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array of a chip."""
+    sizes = {"psi_error": (2, ports)}
+    attenuators = [name for name in _STREAMS if name.startswith("attenuator")]
+    sizes |= dict.fromkeys(attenuators, (ports,))
+    mzis = (2, ports * (ports - 1) // 2)
+    return {name: (cores, *sizes.get(name, mzis)) for name in _STREAMS}
