@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -166,15 +166,15 @@ class Chip:
         UnknownNameError
             If a source has another name.
         """
-        zeroed = {}
+        arrays = {name: getattr(self, name) for name in _STREAMS}
         for source in sources:
             if source not in SOURCES:
                 raise UnknownNameError(
                     f"no source of a chip's errors is called '{source}'"
                     f"{did_you_mean(source, SOURCES)}"
                 )
-            zeroed |= {name: np.zeros_like(getattr(self, name)) for name in SOURCES[source]}
-        return replace(self, **zeroed)
+            arrays |= {name: np.zeros_like(arrays[name]) for name in SOURCES[source]}
+        return Chip(self.name, self.seed, **arrays)
 
     def save(self, path: str | Path) -> None:
         """Write the chip to an ``.npz`` file.
@@ -239,8 +239,7 @@ def _draw(seed: int, name: str, machine: Machine) -> Floats:
 
 def _shapes(cores: int, ports: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each array of a chip."""
-    sizes = {"psi_error": (2, ports)}
-    attenuators = [name for name in _STREAMS if name.startswith("attenuator")]
-    sizes |= dict.fromkeys(attenuators, (ports,))
     mzis = (2, ports * (ports - 1) // 2)
-    return {name: (cores, *sizes.get(name, mzis)) for name in _STREAMS}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_STREAMS, (cores, *mzis))
+    shapes |= {name: (cores, ports) for name in _STREAMS if name.startswith("attenuator")}
+    return shapes | {"psi_error": (cores, 2, ports)}

@@ -60,7 +60,7 @@ def read_preset(name: str, depth: int = 0) -> Entries:
             f"there are {', '.join(names)}, or a file that ends in .toml"
         )
     file = importlib.resources.files("photonpu.hardware") / "presets" / f"{name}.toml"
-    base = {} if name == DEFAULT_PRESET else None
+    base: Entries | None = {} if name == DEFAULT_PRESET else None
     return read_text(file.read_text("utf-8"), name, None, base=base, depth=depth)
 
 
@@ -171,15 +171,16 @@ def raise_problems(origin: str, problems: Iterable[str]) -> None:
         raise MachineError(f"{origin} has {len(found)} problems:\n  " + "\n  ".join(found))
 
 
-def unknown_keys(entries: Iterable[str], known: dict[str, object]) -> list[str]:
+def unknown_keys(entries: Iterable[str], known: Iterable[str]) -> list[str]:
     """Return one problem for each entry that is not in `known`, with the nearest known key."""
-    sections = {path.partition(".")[0]: path for path in reversed(known) if "." in path}
+    keys = list(known)
+    sections = {path.partition(".")[0]: path for path in reversed(keys) if "." in path}
     problems = []
     for path in entries:
         if path in sections:
             problems.append(f"{path}: a section; set its keys, such as '{sections[path]}'")
-        elif path not in known:
-            problems.append(f"{path}: no such key{did_you_mean(path, (*known, 'extends'))}")
+        elif path not in keys:
+            problems.append(f"{path}: no such key{did_you_mean(path, (*keys, 'extends'))}")
     return problems
 
 

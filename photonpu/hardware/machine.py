@@ -301,6 +301,5 @@ def _type_name(kind: object) -> str:
         return " or ".join(repr(choice) for choice in get_args(kind))
     if isinstance(kind, types.UnionType):
         return " or ".join(_type_name(part) for part in get_args(kind))
-    if kind is types.NoneType:
-        return "none"
-    return {int: "int", float: "float", bool: "bool"}.get(kind, "text")
+    names: dict[object, str] = {int: "int", float: "float", bool: "bool", types.NoneType: "none"}
+    return names.get(kind, "text")
