@@ -58,7 +58,8 @@ def compile(
         input, or one for each input by name. Without any, one sample of standard normal numbers
         serves, and a warning says so.
     shapes
-        For inputs with free axes beyond the first (the batch, which stays free): their shapes.
+        For inputs with free axes beyond the first (the batch, which stays free): their shapes;
+        without them, those of the calibration data.
     name
         Name of the program; else the file's or the graph's.
 
@@ -78,7 +79,7 @@ def compile(
     """
     machine = Machine.of(machine)
     proto = reader.read(model)
-    graph = simplified(proto, shapes or {})
+    graph = simplified(proto, {**_shapes_of(calibration, proto), **(shapes or {})})
     samples = calibrate.feeds(graph.inputs, calibration)
     profiler = _profiler(graph)
     first = profiler.run(samples[0])
@@ -94,7 +95,7 @@ def compile(
         inputs=graph.inputs,
         outputs=graph.outputs,
         steps=steps,
-        tiles=join([part for parts in banks for part in parts]),
+        tiles=join([part for parts in banks for part in parts], machine),
         model_sha256=hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
         parameters=sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer),
         notes=notes,
@@ -117,6 +118,22 @@ def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> G
                 f"shapes={{'{info.name}': (...)}} or --shape {info.name}=..."
             )
     return passes.run(graph)
+
+
+def _shapes_of(
+    calibration: Array | Mapping[str, Array] | None, proto: onnx.ModelProto
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that calibration data give to inputs with free axes."""
+    if calibration is None:
+        return {}
+    free = [
+        value.name
+        for value in proto.graph.input
+        if any(axis.dim_value <= 0 for axis in value.type.tensor_type.shape.dim[1:])
+    ]
+    if not isinstance(calibration, Mapping):
+        return {name: np.shape(calibration) for name in free}
+    return {name: np.shape(calibration[name]) for name in free if name in calibration}
 
 
 class _Observed(NamedTuple):

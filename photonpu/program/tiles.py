@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from photonpu import mesh
+from photonpu.hardware import Machine
 from photonpu.program.values import Floats, Ints, TileBank
 
 _SVD_THREADS = 2
@@ -171,11 +172,32 @@ def _ints(numbers: Iterator[int]) -> Ints:
     return np.fromiter(numbers, np.int32)
 
 
-def join(banks: list[TileBank]) -> TileBank:
-    """Put the tiles of several banks one behind the other."""
+def join(banks: Sequence[TileBank], machine: Machine) -> TileBank:
+    """Put the tiles of several banks one behind the other; none make a bank of no tiles."""
     return TileBank(
         **{
-            name: np.concatenate([getattr(part, name) for part in banks])
+            name: np.concatenate([getattr(part, name) for part in (_none(machine), *banks)])
             for name in TileBank.__dataclass_fields__
         }
+    )
+
+
+def _none(machine: Machine) -> TileBank:
+    """Return a bank of no tiles."""
+    ports, mzis = machine.mesh.ports, machine.mesh.mzis
+    numbers, integers = np.zeros(0), np.zeros(0, np.int32)
+    phases, outputs = np.zeros((0, 2, mzis)), np.zeros((0, 2, ports))
+    return TileBank(
+        theta=phases,
+        phi=phases,
+        psi=outputs,
+        attenuator=np.zeros((0, ports)),
+        scale=numbers,
+        row=integers,
+        column=integers,
+        rows=integers,
+        columns=integers,
+        core=integers,
+        turn=integers,
+        adc_range=numbers,
     )

@@ -6,8 +6,7 @@ but as phases: the simulator computes through them, the estimate counts them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +199,6 @@ class Program:
     model_sha256: str
     parameters: int
     notes: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def photonic_steps(self) -> tuple[PhotonicStep, ...]:
@@ -212,15 +210,21 @@ class Program:
         """The digital steps, in order."""
         return tuple(step for step in self.steps if isinstance(step, HostStep))
 
-    def save(self, path: str | Path) -> None:
-        """Write the program to one safetensors file; see `photonpu.program.format`."""
-        from photonpu.program import format as program_format
+    def text(self) -> str:
+        """Return the program with one line for each input, step and output."""
+        from photonpu.program.text import text
 
-        program_format.save(self, path)
+        return text(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to one safetensors file; see `photonpu.program.format.save`."""
+        from photonpu.program.format import save
+
+        save(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Program:
-        """Read a program that `save` wrote; see `photonpu.program.format`."""
-        from photonpu.program import format as program_format
+        """Read a program that `save` wrote; see `photonpu.program.format.load`."""
+        from photonpu.program.format import load
 
-        return program_format.load(path)
+        return load(path)

@@ -62,7 +62,7 @@ class Session:
             chip = Chip.draw(self.machine, chip)
         _check_chip(chip, self.machine)
         matrices = engine.tile_matrices(program, self.machine, chip, self.sources)
-        self._receiver = engine.detection(self.machine, self.sources, chip.seed, seed)
+        self._receiver = engine.detection(self.machine, self.sources, chip.seed or 0, seed)
         self._exact = not self.sources & {"input_dac", "shot", "thermal", "adc"}
         prepare = _prepare_exact if self._exact else _prepare_detected
         self._layers = {

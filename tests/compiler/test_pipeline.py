@@ -1,0 +1,209 @@
+"""Whole compilations: what the program computes is what the model computes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import numpy as np
+import numpy.testing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import photonpu
+from photonpu.errors import InputError, PhotonpuWarning, UnsupportedModelError
+from photonpu.hardware import Machine
+
+SMALL = Machine.preset("mzi64-eo").override({"mesh.ports": 8})
+
+
+def network(batch: int | str = "batch", size: int | str = 6) -> onnx.ModelProto:
+    """Return Conv, Relu, ConvTranspose of stride 2, a skip, and a global mean."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "w1": rng.standard_normal((5, 2, 3, 3)),
+        "b1": rng.standard_normal(5),
+        "w2": rng.standard_normal((5, 3, 2, 2)),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["a"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["r"], "relu"),
+        helper.make_node("ConvTranspose", ["r", "w2"], ["u"], "up", strides=[2, 2]),
+        helper.make_node("ReduceMean", ["u"], ["m"], "mean", keepdims=1),
+        helper.make_node("Sub", ["u", "m"], ["y"], "skip"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [value("x", TensorProto.FLOAT, [batch, 2, size, size])],
+        [value("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def samples(count: int = 3, size: int = 6) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((count, 2, size, size)).astype(np.float32)
+
+
+def by_onnxruntime(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, feeds))
+
+
+def test_the_ideal_program_computes_what_onnxruntime_does() -> None:
+    x = samples()
+
+    program = photonpu.compile(network(), SMALL, calibration=x)
+
+    (y,) = photonpu.Session(program, "ideal").run(None, {"x": x})
+    (expected,) = by_onnxruntime(network(), {"x": x})
+    npt.assert_allclose(y, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_saved_program_gives_the_same_bits(tmp_path: Path) -> None:
+    x = samples()
+    program = photonpu.compile(network(), SMALL, calibration=x)
+    program.save(tmp_path / "p.ppu")
+    back = photonpu.Program.load(tmp_path / "p.ppu")
+
+    for noise in ("ideal", "full"):
+        (one,) = photonpu.Session(program, noise).run(None, {"x": x})
+        (other,) = photonpu.Session(back, noise).run(None, {"x": x})
+        npt.assert_array_equal(one, other)
+
+
+def test_noise_does_not_depend_on_the_batch() -> None:
+    x = samples(4)
+    session = photonpu.Session(photonpu.compile(network(), SMALL, calibration=x))
+
+    (whole,) = session.run(None, {"x": x})
+    parts = [session.run(None, {"x": x[i : i + 1]}, first=i)[0] for i in range(4)]
+
+    # onnxruntime's mean may round differently for another batch: the noise may not.
+    npt.assert_allclose(np.concatenate(parts), whole, atol=1e-5 * np.abs(whole).max())
+
+
+def test_the_text_names_every_step() -> None:
+    program = photonpu.compile(network(), SMALL, calibration=samples(), name="tiny")
+
+    # 5 x 18 on 8 ports: 1 x 3 tiles; 12 x 5: 2 tiles. 36 windows; Conv's 4 taps are one stream.
+    assert program.text() == (
+        "program tiny for mzi64-eo: 2 products in 5 tiles of 8 ports, 2 digital steps\n"
+        "input x: float32[batch, 2, 6, 6]\n"
+        "mesh    a = Conv(x): 5x18 over 36 vectors in 3 tiles\n"
+        "digital r = [Relu](a)\n"
+        "mesh    u = ConvTranspose(r): 12x5 over 36 vectors in 2 tiles\n"
+        "digital y = [ReduceMean, Sub](u)\n"
+        "output y: float32[batch, 3, 12, 12]\n"
+    )
+
+
+def test_no_product_with_an_inserted_zero_is_streamed() -> None:
+    program = photonpu.compile(network(), SMALL, calibration=samples())
+
+    up = program.photonic_steps[1]
+    # Each of 36 inputs meets 5 x 3 channels and 4 taps once; with zeros inserted: 144 * 60.
+    assert up.macs == 36 * 5 * 3 * 4
+
+
+def test_without_calibration_a_warning_states_the_default() -> None:
+    with pytest.warns(PhotonpuWarning, match="converter ranges come from one sample of standard"):
+        program = photonpu.compile(network(), SMALL)
+
+    assert "converter ranges come from one sample" in program.notes[0]
+
+
+def test_ranges_are_the_largest_values_that_calibration_saw() -> None:
+    x = samples()
+    program = photonpu.compile(network(), SMALL, calibration=x)
+
+    conv, up = program.photonic_steps
+    assert conv.input_range == pytest.approx(np.abs(x).max())
+    extended = network()
+    extended.graph.output.append(onnx.ValueInfoProto(name="r"))
+    relu = by_onnxruntime(extended, {"x": x})[1]
+    assert up.input_range == pytest.approx(np.abs(relu).max(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (samples(2, size=5), r"calibration of input 'x' is float32 \(2, 2, 5, 5\)"),
+        (np.full((1, 2, 6, 6), np.nan, np.float32), "holds NaN or infinity: clean it"),
+        (samples(0), "0.* samples: each input needs as many"),
+        ({"y": samples()}, "calibration names y and the model has inputs x"),
+    ],
+)
+def test_calibration_that_does_not_fit_is_refused(calibration: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        photonpu.compile(network(), SMALL, calibration=calibration)  # type: ignore[arg-type]
+
+
+def test_free_axes_are_fixed_by_shapes_or_by_calibration_and_the_batch_stays_free() -> None:
+    free = network(size="size")
+    with pytest.raises(UnsupportedModelError, match="input 'x' has free axes .* fix them with"):
+        photonpu.compile(free, SMALL)
+
+    by_shape = photonpu.compile(free, SMALL, shapes={"x": (1, 2, 6, 6)}, calibration=samples())
+    by_data = photonpu.compile(free, SMALL, calibration=samples())
+
+    assert by_shape.inputs[0].shape == by_data.inputs[0].shape == ("batch", 2, 6, 6)
+
+
+def test_a_network_without_products_runs_digitally_and_says_so() -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "relu",
+        [value("x", TensorProto.FLOAT, [3])],
+        [value("y", TensorProto.FLOAT, [3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    x = np.array([-1, 0, 2], np.float32)
+
+    program = photonpu.compile(model, SMALL, calibration=x)
+
+    assert program.notes == ("no operator of this model runs on the mesh",)
+    npt.assert_array_equal(photonpu.Session(program).run(None, {"x": x})[0], [0, 0, 2])
+
+
+MODELS = [
+    "acasxu_1_1_mlp",
+    "brainchop_meshnet5_gwm_3d",
+    "cgan32_generator_convtranspose",
+    "cifar10_resnet_3b2",
+    "cifar10_vit_pgd_2_3_16",
+    "ezkl_dcgan28_random",
+    "ezkl_lenet5_random",
+    "ezkl_multihead_attention_random",
+    "mnist_cnn3_torch",
+    "mnist_cntk_cnn",
+    "mnist_mlp_256x2",
+    "mouse_pupil_unet",
+    "mouse_pupil_unet_dynamo_opset20",
+    "ppocr_cls_mobilenetv3",
+    "super_resolution_x3",
+]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_open_model_computes_what_onnxruntime_does(name: str, assets: Path) -> None:
+    model = assets / "models" / f"{name}.onnx"
+    with np.load(assets / "io" / f"{name}.npz") as arrays:
+        feeds = {k.removeprefix("in0/"): arrays[k] for k in arrays if k.startswith("in0/")}
+        expected = {k.removeprefix("out0/"): arrays[k] for k in arrays if k.startswith("out0/")}
+    machine = Machine.preset("ideal").override({"mesh.ports": 16})
+
+    program = photonpu.compile(model, machine, calibration=feeds)
+
+    outputs = photonpu.Session(program, "ideal").run(list(expected), feeds)
+    for y, (key, want) in zip(outputs, expected.items(), strict=True):
+        npt.assert_allclose(y, want, atol=1e-5 * np.abs(want).max(), err_msg=key)

@@ -1,0 +1,111 @@
+"""A matrix as tiles: every number lands once, and the phases give it back."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.testing as npt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from photonpu import mesh
+from photonpu.hardware import Chip, Machine
+from photonpu.program.tiles import bank, blocks, cut, join
+
+SIZES = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(2, 6))
+
+
+def block_diagonal(weight: np.ndarray) -> np.ndarray:
+    """Write a (G, R, C) block-diagonal matrix out."""
+    groups, rows, columns = weight.shape
+    whole = np.zeros((groups * rows, groups * columns))
+    for g in range(groups):
+        whole[g * rows : (g + 1) * rows, g * columns : (g + 1) * columns] = weight[g]
+    return whole
+
+
+@given(SIZES, st.integers(0, 2**32 - 1))
+def test_tiles_laid_in_their_places_are_the_matrix(
+    size: tuple[int, int, int, int], seed: int
+) -> None:
+    groups, rows, columns, ports = size
+    weight = np.random.default_rng(seed).standard_normal((groups, rows, columns))
+
+    places, tiles = cut(weight, ports)
+
+    whole = np.zeros((groups * rows, groups * columns))
+    for place, tile in zip(places, tiles, strict=True):
+        inside = tile[: place.rows, : place.columns]
+        whole[
+            place.row : place.row + place.rows, place.column : place.column + place.columns
+        ] += inside
+        assert np.count_nonzero(tile) == np.count_nonzero(inside)
+    npt.assert_array_equal(whole, block_diagonal(weight))
+
+
+def test_depthwise_filters_share_a_tile() -> None:
+    # Nine inputs and one output a channel: seven channels fit 64 ports, 64 channels 10 tiles.
+    assert len(blocks(groups=64, rows=1, columns=9, ports=64)) == 10
+
+
+def test_a_dense_matrix_is_cut_into_the_least_number_of_tiles() -> None:
+    # 100 x 130 on 64 ports: 2 x 3.
+    assert len(blocks(groups=1, rows=100, columns=130, ports=64)) == 6
+
+
+@given(st.integers(2, 7), st.integers(1, 3), st.sampled_from(["clements", "reck"]))
+def test_phases_give_the_tiles_back(ports: int, cores: int, topology: str) -> None:
+    rng = np.random.default_rng(ports)
+    places, tiles = cut(rng.standard_normal((1, 2 * ports + 1, ports + 1)), ports)
+    machine = Machine.preset("ideal").override(
+        {"mesh.ports": ports, "mesh.topology": topology, "cores": cores}
+    )
+
+    phases = bank(places, tiles, topology, cores)
+
+    field = mesh.tile_matrices(
+        phases.theta,
+        phases.phi,
+        phases.psi,
+        phases.attenuator,
+        phases.core,
+        Chip.ideal(machine),
+        machine,
+        sources=frozenset(),
+    )
+    npt.assert_allclose(phases.scale[:, None, None] * field, tiles, atol=1e-11)
+
+
+def test_a_tile_of_zeros_has_scale_zero_and_finite_phases() -> None:
+    phases = bank(*cut(np.zeros((1, 4, 4)), 4), "clements", 1)
+
+    npt.assert_array_equal(phases.scale, [0.0])
+    assert all(np.isfinite(getattr(phases, name)).all() for name in ("theta", "phi", "attenuator"))
+    npt.assert_array_equal(phases.adc_range, [1.0])
+
+
+def test_tiles_take_turns_on_the_cores() -> None:
+    phases = bank(*cut(np.ones((1, 10, 2)), 2), "clements", 2)
+
+    npt.assert_array_equal(phases.core, [0, 1, 0, 1, 0])
+    npt.assert_array_equal(phases.turn, [0, 0, 1, 1, 2])
+
+
+def test_the_adc_of_a_tile_holds_the_largest_output_that_full_scale_inputs_can_give() -> None:
+    # Rows (3, 4) and (0, 1): at |x| <= 1 the largest output is 7.
+    phases = bank(*cut(np.array([[[3.0, 4.0], [0.0, 1.0]]]), 2), "clements", 1)
+
+    npt.assert_allclose(phases.adc_range * phases.scale, [7.0])
+
+
+def test_join_keeps_every_tile() -> None:
+    one = bank(*cut(np.ones((1, 2, 2)), 2), "clements", 1)
+    two = bank(*cut(np.eye(4)[None], 2), "clements", 1)
+
+    both = join([one, two], Machine.preset("ideal").override({"mesh.ports": 2}))
+
+    assert len(both) == len(one) + len(two)
+    npt.assert_array_equal(both.theta[1:], two.theta)
+
+
+def test_joining_nothing_makes_a_bank_of_no_tiles() -> None:
+    assert len(join([], Machine.preset("ideal"))) == 0

@@ -1,0 +1,232 @@
+"""Sessions on small hand-made programs: linear algebra, converters, noise, keys, bad input."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from photonpu.errors import InputError, ProgramError
+from photonpu.hardware import Chip, LinkBudget, Machine
+from photonpu.registry import UnknownNameError
+from photonpu.simulator import NOISES, PhotonicMatrix, Session
+from photonpu.simulator.noise import sources
+
+MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 2})
+
+
+def matrix(rows: int = 11, columns: int = 13, **options: object) -> PhotonicMatrix:
+    weight = np.random.default_rng(3).standard_normal((rows, columns))
+    return PhotonicMatrix(weight, MACHINE, **options)  # type: ignore[arg-type]
+
+
+def inputs(columns: int = 13, count: int = 50) -> np.ndarray:
+    return np.random.default_rng(4).uniform(-1, 1, (columns, count)).astype(np.float32)
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_ideal_hardware_multiplies_exactly(rows: int, columns: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight, x = rng.standard_normal((rows, columns)), rng.standard_normal(columns)
+
+    y = PhotonicMatrix(weight, MACHINE) @ x
+
+    expected = weight @ x
+    npt.assert_allclose(y, expected, atol=2e-6 * max(1.0, np.abs(expected).max()))
+
+
+def test_one_seed_gives_the_same_bits() -> None:
+    x = inputs()
+
+    npt.assert_array_equal(matrix(noise="full", seed=5) @ x, matrix(noise="full", seed=5) @ x)
+
+
+def test_another_seed_or_chip_gives_other_noise() -> None:
+    x = inputs()
+    one = matrix(noise="full", seed=5, chip=1) @ x
+
+    assert not np.array_equal(one, matrix(noise="full", seed=6, chip=1) @ x)
+    assert not np.array_equal(one, matrix(noise="full", seed=5, chip=2) @ x)
+
+
+def test_a_batch_in_two_runs_gives_the_bits_of_one_run() -> None:
+    session = Session(matrix().program, "full", seed=1)
+    x = inputs().T.copy()
+
+    (whole,) = session.run(None, {"x": x})
+    (begin,) = session.run(None, {"x": x[:20]})
+    (rest,) = session.run(None, {"x": x[20:]}, first=20)
+
+    npt.assert_array_equal(whole, np.concatenate([begin, rest]))
+
+
+@pytest.mark.parametrize("name", list(NOISES))
+def test_each_source_alone_changes_the_result(name: str) -> None:
+    machine = MACHINE.override({"phase.crosstalk": 1.0, "mesh.mzi_width_um": 20.0})
+    program = matrix().program
+    x = {"x": inputs().T.copy()}
+
+    (ideal,) = Session(program, "ideal", machine=machine).run(None, x)
+    (noisy,) = Session(program, name, machine=machine).run(None, x)
+
+    assert not np.array_equal(ideal, noisy)
+
+
+NOTHING = {
+    "splitter": {"mesh.splitter_error_rad": 0.0},
+    "phase": {"phase.error_rad": 0.0},
+    "loss": {"mesh.mzi_loss_db": 0.0, "mesh.mzi_loss_std_db": 0.0},
+    "crosstalk": {"phase.crosstalk": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", list(NOTHING))
+def test_a_source_of_strength_zero_is_the_identity(name: str) -> None:
+    program, x = matrix().program, {"x": inputs().T.copy()}
+    machine = MACHINE.override(NOTHING[name])
+
+    (ideal,) = Session(program, "ideal", machine=machine).run(None, x)
+    (noisy,) = Session(program, name, machine=machine).run(None, x)
+
+    npt.assert_allclose(noisy, ideal, atol=1e-5)
+
+
+def test_the_adc_rounds_partial_sums_to_its_levels() -> None:
+    # One tile; its ADC of 3 bits has 3 levels a side of a full scale of 7 (rows 3 + 4):
+    # y = 3 * 0.5 + 4 * 1 = 5.5 -> 5.5 / 7 * 3 = 2.36 -> 2 / 3 * 7.
+    machine = MACHINE.override({"converters.adc_bits": 3})
+
+    y = PhotonicMatrix([[3.0, 4.0], [0.0, 1.0]], machine, noise="adc") @ [0.5, 1.0]
+
+    npt.assert_allclose(y[0], 14 / 3, rtol=1e-5)
+
+
+def test_the_input_dac_rounds_and_clips_inputs() -> None:
+    # 3 bits: 3 levels a side; 0.5 -> 2/3 (1.5 rounds to even), 7 -> 1.
+    machine = MACHINE.override({"converters.input_bits": 3})
+
+    y = PhotonicMatrix(np.eye(2), machine, noise="input_dac") @ [0.5, 7.0]
+
+    npt.assert_allclose(y, [2 / 3, 1.0], rtol=1e-5)
+
+
+def test_detector_noise_has_the_variance_of_the_link_budget() -> None:
+    weight = np.diag([1.0, 0.5, 0.25, 1.0])
+    machine = MACHINE.override({"mesh.ports": 4})
+    x = np.ones((4, 50_000), np.float32)
+
+    y = PhotonicMatrix(weight, machine, noise={"shot", "thermal"}, seed=2) @ x
+
+    floor, slope, thermal = LinkBudget.of(machine).variance
+    n = x.shape[1]
+    for row, value in enumerate(np.diag(weight)):
+        variance = floor + thermal + slope * value**2
+        assert abs(y[row].mean() - value) < 4 * math.sqrt(variance / n)
+        assert abs(y[row].var() / variance - 1) < 4 * math.sqrt(2 / n)
+
+
+def test_noise_scales_with_the_largest_singular_value() -> None:
+    # The same input through a matrix ten times as large: ten times the noise.
+    x = np.ones((4, 20_000), np.float32)
+    machine = MACHINE.override({"mesh.ports": 4})
+
+    one = PhotonicMatrix(np.eye(4), machine, noise="thermal") @ x
+    ten = PhotonicMatrix(10 * np.eye(4), machine, noise="thermal") @ x
+
+    assert ten.std(axis=1) / one.std(axis=1) == pytest.approx(10.0, rel=0.05)
+
+
+def test_a_chip_of_another_size_is_refused() -> None:
+    chip = Chip.draw(MACHINE.override({"mesh.ports": 4}), 0)
+
+    with pytest.raises(InputError, match="2 cores of 4 ports and the machine has 2 of 8"):
+        Session(matrix().program, chip=chip)
+
+
+def test_a_program_for_other_ports_says_to_compile_again() -> None:
+    with pytest.raises(
+        ProgramError,
+        match="program needs ports = 8 and the machine has 32: compile it for this machine",
+    ):
+        Session(matrix().program, machine=MACHINE.override({"mesh.ports": 32}))
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({"y": np.zeros((1, 13), np.float32)}, "no input is called 'y'; there are: x"),
+        ({}, r"input 'x' is missing: feed an array of \(n, 13\) float32"),
+        ({"x": np.zeros((1, 12), np.float32)}, r"has shape \(1, 12\); \(n, 13\) float32 is needed"),
+        ({"x": np.zeros((1, 13))}, r"is float64; float32 is needed: convert it with .astype"),
+        ({"x": np.full((1, 13), np.nan, np.float32)}, "'x' holds NaN or infinity"),
+    ],
+)
+def test_wrong_feeds_are_named(feeds: dict[str, np.ndarray], message: str) -> None:
+    session = Session(matrix().program, "ideal")
+
+    with pytest.raises(InputError, match=message):
+        session.run(None, feeds)
+
+
+def test_an_unknown_output_is_named() -> None:
+    with pytest.raises(InputError, match="no output is called 'z'; there are: y"):
+        Session(matrix().program, "ideal").run(["z"], {"x": inputs().T})
+
+
+def test_an_unknown_noise_source_is_met_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="no noise source is called 'shott'; did you mean"):
+        sources({"shott"})
+
+
+def test_noise_that_is_no_name_is_refused() -> None:
+    with pytest.raises(InputError, match="noise=3: give 'ideal', 'quantised', 'full'"):
+        sources(3)  # type: ignore[arg-type]
+
+
+def test_full_noise_is_every_source_and_ideal_is_none() -> None:
+    assert sources("full") == set(NOISES)
+    assert sources("ideal") == frozenset()
+    assert sources("adc") == {"adc"}
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(InputError, match="seed=-1: a whole number from 0"):
+        Session(matrix().program, seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.zeros(3), r"a matrix of shape \(3,\): \(outputs, inputs\) is needed"),
+        (np.full((2, 2), np.inf), "the matrix holds NaN or infinity"),
+    ],
+)
+def test_what_is_no_matrix_is_refused(weight: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        PhotonicMatrix(weight, MACHINE)
+
+
+def test_a_matrix_says_which_vectors_it_takes() -> None:
+    with pytest.raises(InputError, match="its first axis must be 13"):
+        matrix() @ np.zeros(12)
+
+
+def test_a_tile_of_zeros_gives_zeros() -> None:
+    y = PhotonicMatrix(np.zeros((3, 3)), MACHINE, noise="full") @ np.ones(3)
+
+    npt.assert_array_equal(y, np.zeros(3))
+
+
+def test_programs_with_another_adc_range_clip() -> None:
+    program = matrix(4, 4).program
+    narrow = replace(program, tiles=replace(program.tiles, adc_range=np.full(1, 1e-3)))
+    x = {"x": np.ones((1, 4), np.float32)}
+
+    (y,) = Session(narrow, "adc").run(None, x)
+
+    npt.assert_array_less(np.abs(y), 1.001e-3 * program.tiles.scale[0])
