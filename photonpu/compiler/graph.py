@@ -261,7 +261,9 @@ def _hand_out(
 ) -> tuple[tuple[Node, ...], dict[str, Array]]:
     """Let each constant that is an output pass an Identity."""
     handed = [name for name in outputs if name in constants]
-    renamed = {f"{name}/constant" if name in handed else name: constants[name] for name in constants}
+    renamed = {
+        f"{name}/constant" if name in handed else name: constants[name] for name in constants
+    }
     identities = tuple(
         Node(f"Identity/{name}", "Identity", "", (f"{name}/constant",), (name,)) for name in handed
     )

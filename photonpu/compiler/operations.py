@@ -60,7 +60,8 @@ def _reduced(sizes: Sizes) -> int:
 
 def _pool(sizes: Sizes) -> int:
     """One operation for every tap of every window."""
-    return math.prod(sizes.node.values().get("kernel_shape", ())) * sizes.elements_out
+    kernel: list[int] = sizes.node.values().get("kernel_shape", [])
+    return math.prod(kernel) * sizes.elements_out
 
 
 def _matmul(sizes: Sizes) -> int:
@@ -97,9 +98,9 @@ def _einsum(sizes: Sizes) -> int:
     return 2 * math.prod(axes.values())
 
 
-_FREE = """Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements GatherND
-Identity Pad Reshape ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile
-Transpose Unsqueeze Dropout EyeLike Range"""
+_FREE = """Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements
+GatherND Identity Pad Reshape ScatterElements ScatterND Shape Size Slice SpaceToDepth Split
+Squeeze Tile Transpose Unsqueeze Dropout EyeLike Range"""
 _FOUR = """Acos Acosh Asin Asinh Atan Atanh Cos Cosh Erf Exp Log Pow Sigmoid Sin Sinh Softplus
 Softsign Sqrt Tan Tanh Elu Celu Selu Mish"""
 _REDUCTIONS = """ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum GlobalAveragePool GlobalMaxPool
@@ -175,4 +176,3 @@ def operators(
             )
         )
     return tuple(counted)
-

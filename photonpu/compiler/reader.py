@@ -1,4 +1,4 @@
-"""ONNX files to checked and simplified models; nothing is trusted, each complaint says what to do."""
+"""ONNX files to checked, simplified models; nothing is trusted, each complaint says what to do."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def _file(path: Path, label: str, largest_bytes: int) -> bytes:
 
 def _parse(data: bytes, label: str) -> onnx.ModelProto:
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf import message  # type: ignore[import-untyped]
 
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)
-    except DecodeError:
+    except message.DecodeError:
         proto.Clear()
     if not proto.HasField("graph"):
         start = repr(data[:8].decode("latin-1")) if data else "nothing: it is empty"
@@ -178,9 +178,7 @@ def _check_structure(proto: onnx.ModelProto, label: str) -> None:
     try:
         checker.check_model(proto)
     except checker.ValidationError as error:
-        raise ModelError(
-            f"{label} is malformed: {_first_line(error)}; export it again"
-        ) from error
+        raise ModelError(f"{label} is malformed: {_first_line(error)}; export it again") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -294,17 +292,15 @@ def _runtime_refusal(model: onnx.ModelProto, error: Exception) -> ModelError:
     return ModelError(f"model '{model.graph.name}' is malformed: {said}; export it again")
 
 
-def fix_shapes(
-    model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]
-) -> onnx.ModelProto:
-    """Return a copy of the model whose named inputs have these shapes.
+def fix_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
+    """Return a copy of the model whose named inputs have these shapes; a free batch stays free.
 
     Parameters
     ----------
     model
         The model; left as it is.
     shapes
-        Input name -> all its axes.
+        Input name -> all its axes. A first axis that is free, the batch, stays so.
 
     Raises
     ------
@@ -346,6 +342,10 @@ def _fix_shape(value: onnx.ValueInfoProto, shape: tuple[int, ...]) -> None:
             f"shapes: input '{value.name}' is {old if known else 'of any shape'} and {shape} was "
             "asked for: give a positive number for each axis and keep those that are fixed"
         )
+    batch = old[0] if old and isinstance(old[0], str) else None
     del axes[:]
-    for size in shape:
-        axes.add().dim_value = size
+    for index, size in enumerate(shape):
+        if index == 0 and batch:
+            axes.add().dim_param = "" if batch == "?" else batch
+        else:
+            axes.add().dim_value = size

@@ -133,7 +133,7 @@ def model(
     needed = dict.fromkeys(name for node in nodes for name in node.reads)
     constants = [name for name in needed if name in graph.constants]
     domains = dict.fromkeys(["", *(domain for node in nodes for domain in _domains(node))])
-    return helper.make_model(
+    proto = helper.make_model(
         onnx.GraphProto(
             name=graph.name,
             node=[node.proto() for node in nodes],
@@ -148,7 +148,8 @@ def model(
             if domain in graph.opset
         ],
         producer_name="photonpu",
-    ).SerializeToString()
+    )
+    return bytes(proto.SerializeToString())
 
 
 def _domains(node: Node) -> list[str]:

@@ -50,7 +50,8 @@ def channels_form(x: Array, geometry: Geometry) -> Array:
         x = x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
     if x.shape[1] != geometry.in_channels:
         raise InputError(
-            f"a tensor seen as {x.shape} has {x.shape[1]} channels: {geometry.in_channels} are needed"
+            f"a tensor seen as {x.shape} has {x.shape[1]} channels: "
+            f"{geometry.in_channels} are needed"
         )
     return x
 
@@ -80,9 +81,7 @@ def output_form(y: Array, geometry: Geometry, shape: Sequence[int]) -> Array:
     return y.reshape(output_shape(shape, geometry))
 
 
-def vectors(
-    x: Array, geometry: Geometry, stream: Stream, dtype: DTypeLike = np.float32
-) -> Array:
+def vectors(x: Array, geometry: Geometry, stream: Stream, dtype: DTypeLike = np.float32) -> Array:
     """Lay out the windows of `stream` as the rows of one contiguous matrix (im2col).
 
     Parameters
@@ -175,8 +174,8 @@ def scatter(rows: Array, geometry: Geometry, stream: Stream, out: Array) -> None
         places = tuple(slice(r, None, s) for r, s in zip(offset, factors, strict=True))
         target = grouped[(slice(None), slice(None), slice(None), *places)]
         kept = tuple(slice(0, n) for n in target.shape[3:])
-        block = blocks[(slice(None), *kept, slice(None), index)]
-        target[...] = np.moveaxis(block, (-2, -1), (1, 2))
+        block = np.moveaxis(blocks[..., index, :], (-2, -1), (1, 2))
+        target[...] = block[(slice(None), slice(None), slice(None), *kept)]
 
 
 def multiply(

@@ -30,7 +30,7 @@ def gemm(
     transA: int = 0,
     transB: int = 0,
 ) -> MatrixProduct:
-    """``alpha * a' @ b' + beta * c``: the constant factor on the mesh, `c` as a bias after it."""
+    """Compute ``alpha * a' @ b' + beta * c``: one factor constant, `c` a bias after it."""
     on_left = a.value is not None and b.value is None
     x, transposed = (b, transB) if on_left else (a, transA)
     if transposed:
@@ -47,7 +47,7 @@ def gemm(
 
 @LOWERINGS.register("MatMul")
 def matmul(a: Operand, b: Operand) -> MatrixProduct:
-    """``a @ b`` with a constant matrix on either side; leading axes of the other are batches."""
+    """Compute ``a @ b``, one a constant matrix; leading axes of the other are batches."""
     on_left = a.value is not None and b.value is None
     x, matrix = (b, constant("weight", a)) if on_left else (a, constant("weight", b))
     if matrix.ndim != 2:
@@ -64,7 +64,9 @@ def _bias(c: Operand, channels: int, *, axis: int) -> Floats:
     value = constant("bias", c)
     shape = (1,) * (2 - value.ndim) + value.shape
     if shape[1 - axis] != 1:
-        raise StaysDigital(f"its bias '{c.name}' of shape {value.shape} is not one number a channel")
+        raise StaysDigital(
+            f"its bias '{c.name}' of shape {value.shape} is not one number a channel"
+        )
     return np.broadcast_to(value.reshape(-1), (channels,))
 
 

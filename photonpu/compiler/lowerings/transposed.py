@@ -130,7 +130,9 @@ def _matrix(weight: Floats, groups: int, members: list[tuple[Phase, ...]]) -> Fl
     grouped = weight.reshape(groups, inputs, *weight.shape[1:])
     blocks = []
     for chosen in members:
-        picked = grouped[(..., *np.ix_(*(p.taps for p in chosen)))]
+        picked = grouped
+        for axis, phase in enumerate(chosen):
+            picked = np.take(picked, phase.taps, axis=3 + axis)
         flat = picked.reshape(groups, inputs, weight.shape[1], -1)
         blocks.append(flat.transpose(0, 2, 3, 1).reshape(groups, weight.shape[1], -1))
     return np.concatenate(blocks, axis=1)
@@ -147,17 +149,17 @@ def _pads(
     """Return what is cut before and after each axis; `full` is what an uncut output has extra."""
     axes = len(full)
     if output_shape:
-        spatial = zip(
-            output_shape[-axes:], strides, spatial_size("output_shape", x), strict=True
-        )
+        spatial = zip(output_shape[-axes:], strides, spatial_size("output_shape", x), strict=True)
         totals = [f - (size - s * n) for f, (size, s, n) in zip(full, spatial, strict=True)]
     elif auto_pad.startswith("SAME"):
-        totals = list(full)
+        totals = [max(0, f) for f in full]
     elif auto_pad == "VALID":
         return (0,) * axes, (0,) * axes
     else:
         both = tuple(pads or (0,) * (2 * axes))
         return both[:axes], both[axes:]
-    less = tuple(total // 2 for total in totals)
-    more = tuple(total - half for total, half in zip(totals, less, strict=True))
-    return (less, more) if auto_pad == "SAME_UPPER" else (more, less)
+    # An output that is larger than uncut gets its zeros at the end, as in onnxruntime.
+    less = tuple(max(0, total) // 2 for total in totals)
+    more = tuple(max(0, total) - half for total, half in zip(totals, less, strict=True))
+    before = less if auto_pad == "SAME_UPPER" else more
+    return before, tuple(total - begin for total, begin in zip(totals, before, strict=True))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from photonpu.compiler.graph import Graph
+from photonpu.compiler.passes.affine import fold_affine
 from photonpu.compiler.passes.constants import constants
 from photonpu.compiler.passes.dead import drop_dead
-from photonpu.compiler.passes.fusion import fold_batch_norm, fold_bias
 from photonpu.compiler.passes.identities import drop_identities
 from photonpu.registry import Registry
 
@@ -16,8 +16,7 @@ Pass = Callable[[Graph], Graph]
 PASSES: Registry[Pass] = Registry("pass")
 PASSES.register("constants")(constants)
 PASSES.register("drop_identities")(drop_identities)
-PASSES.register("fold_bias")(fold_bias)
-PASSES.register("fold_batch_norm")(fold_batch_norm)
+PASSES.register("fold_affine")(fold_affine)
 PASSES.register("drop_dead")(drop_dead)
 
 __all__ = [
@@ -26,8 +25,7 @@ __all__ = [
     "constants",
     "drop_dead",
     "drop_identities",
-    "fold_batch_norm",
-    "fold_bias",
+    "fold_affine",
     "run",
 ]
 

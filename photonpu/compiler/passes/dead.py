@@ -19,6 +19,4 @@ def drop_dead(graph: Graph) -> Graph:
     constants = {name: value for name, value in graph.constants.items() if name in needed}
     if len(kept) == len(graph.nodes) and len(constants) == len(graph.constants):
         return graph
-    return replace(
-        graph, nodes=tuple(reversed(kept)), constants=MappingProxyType(constants)
-    )
+    return replace(graph, nodes=tuple(reversed(kept)), constants=MappingProxyType(constants))
