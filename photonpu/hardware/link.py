@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from photonpu.errors import MachineError
+from photonpu.hardware.adc import snr_db_of_bits
 from photonpu.hardware.machine import Machine
 from photonpu.units import ELECTRON_C, db_to_power
 
@@ -149,7 +150,7 @@ def _size(machine: Machine, receiver: _Receiver, path: _Path) -> tuple[float, fl
     ``p = S shot / gain`` and ``k = S floor / gain + p^2``; the laser ``P / path.signal +
     L / path.oscillator`` is least where its gradient is the hyperbola's.
     """
-    ratio = 10.0 ** ((6.02 * machine.converters.adc_bits + 1.76) / 10.0)
+    ratio = 10.0 ** (snr_db_of_bits(machine.converters.adc_bits) / 10.0)
     least = ratio * receiver.shot / receiver.gain
     product = ratio * receiver.floor / receiver.gain + least**2
     if machine.detector.local_oscillator_mw is None:

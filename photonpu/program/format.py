@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +131,11 @@ def save(program: Program, path: str | Path) -> None:
     )
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     data = serialise(contiguous, metadata={_KEY: header.model_dump_json()})
-    atomic_write(path, lambda file: file.write(data))
+
+    def write(file: BinaryIO) -> None:
+        file.write(data)
+
+    atomic_write(path, write)
 
 
 def _photonic_header(step: PhotonicStep) -> _Photonic:
@@ -259,7 +263,7 @@ def _problem(program: Program) -> str | None:
     """Return what in a program contradicts itself; None if nothing does."""
     bank, machine = program.tiles, program.machine
     count, ports, mzis = len(bank), machine.mesh.ports, machine.mesh.mzis
-    shapes = dict.fromkeys(TileBank.__dataclass_fields__, (count,))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(TileBank.__dataclass_fields__, (count,))
     shapes |= {"theta": (count, 2, mzis), "phi": (count, 2, mzis)}
     shapes |= {"psi": (count, 2, ports), "attenuator": (count, ports)}
     for name, shape in shapes.items():

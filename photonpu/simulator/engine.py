@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from photonpu.simulator import kernels
 from photonpu.units import db_to_field
 
 Singles = NDArray[np.float32]
+Run = Callable[[Singles, int], Singles]  # input and index of its first sample to output
 _CHIP_SOURCES = frozenset({"splitter", "phase", "loss", "dac", "crosstalk"})
 _CHUNK_ELEMENTS = 1 << 22  # of vectors that are gathered at once: 16 MiB
 _DETECTOR_STREAM = 0x64657463  # sets shot noise apart from a chip's draws
@@ -41,6 +42,11 @@ class Detection:
     adc_levels: float
     dac_levels: float
     key: NDArray[np.uint32]
+
+    @property
+    def perfect(self) -> bool:
+        """Whether nothing happens to a vector but its product."""
+        return not (self.floor or self.slope or self.adc_levels or self.dac_levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,37 @@ def dense(
             bank.scale[t] * matrices[t, :rows, :width]
         )
     return np.ascontiguousarray(whole.T, np.float32)
+
+
+def layer(
+    bank: TileBank, step: PhotonicStep, matrices: NDArray[np.float64], receiver: Detection
+) -> Run:
+    """Prepare a step for running: one matrix a stream where no sample needs detecting.
+
+    Parameters
+    ----------
+    bank
+        The program's tiles.
+    step
+        The step.
+    matrices
+        (T, N, N) of one chip, as `tile_matrices` gives them.
+    receiver
+        Converters and detector.
+
+    Returns
+    -------
+    callable
+        Takes the input tensor and the index of its first sample, gives the output tensor.
+    """
+    if not receiver.perfect:
+        detected = tuple(columns(bank, matrices, tiles) for tiles in step.tiles)
+        return lambda x, first: run_detected(x, step, detected, receiver, first)
+    shapes = map(step.geometry.matrix_shape, step.geometry.streams)
+    exact = tuple(
+        dense(bank, matrices, tiles, shape) for tiles, shape in zip(step.tiles, shapes, strict=True)
+    )
+    return lambda x, first: run_exact(x, step, exact)
 
 
 def run_exact(x: Singles, step: PhotonicStep, matrices: tuple[Singles, ...]) -> Singles:

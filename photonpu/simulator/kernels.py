@@ -19,6 +19,7 @@ Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
 Words = NDArray[np.uint32]
 
+_FAST = frozenset({"contract", "nsz"})
 _BLOCK = 32  # vectors a task; scratch stays in the first-level cache
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
@@ -51,7 +52,7 @@ def _philox(vector: int, tile: Words, block: Words, key: Words, words: Words) ->
         words[3, i] = c3
 
 
-@jit(fastmath={"contract", "nsz"})
+@jit(fastmath=_FAST)
 def _radius(words: Words, bits: Ints, radius: Singles) -> None:
     """Turn words into Box-Muller radii ``sqrt(-2 ln((w + 0.5) / 2^32))``; `bits` is scratch."""
     for i in range(words.size):
@@ -81,7 +82,7 @@ def _radius(words: Words, bits: Ints, radius: Singles) -> None:
         radius[i] = np.sqrt(max(np.float32(-2.0) * log, np.float32(0.0)))
 
 
-@jit(fastmath={"contract", "nsz"})
+@jit(fastmath=_FAST)
 def _pair(angle: Words, radius: Singles, first: Singles, second: Singles) -> None:
     """Fill `first`, `second` with radius times cos and sin of ``2 pi (w + 0.5) / 2^32``."""
     for i in range(angle.size):
@@ -139,7 +140,7 @@ def sample_normals(key: Words, tile: int, vectors: NDArray[np.int64], rows: int)
     return drawn
 
 
-@jit(fastmath={"contract", "nsz"})
+@jit(fastmath=_FAST)
 def _add_noise(
     value: Singles,
     begin: Ints,
@@ -161,7 +162,7 @@ def _add_noise(
             noisy[begin[i] + j] = y + np.sqrt(floor + slope * y * y) * line[j]
 
 
-@jit(fastmath={"contract", "nsz"})
+@jit(fastmath=_FAST)
 def _digitise(
     value: Singles,
     total: Singles,
@@ -184,7 +185,7 @@ def _digitise(
             target[j] += min(max(code, -levels), levels) * weight
 
 
-@jit(fastmath={"contract", "nsz"})
+@jit(fastmath=_FAST)
 def _sum(
     value: Singles, total: Singles, begin: Ints, rows: Ints, row: Ints, factor: Singles
 ) -> None:
@@ -244,7 +245,7 @@ def detect(
                 _sum(value, total[v], begin, rows, row, factor)
 
 
-@jit(parallel=True, fastmath={"contract", "nsz"})
+@jit(parallel=True, fastmath=_FAST)
 def _quantise(values: Singles, inverse: np.float32, levels: np.float32, out: Singles) -> None:
     """Fill `out` with `values` as fractions of full scale on `levels` levels a side."""
     one = np.float32(1.0)

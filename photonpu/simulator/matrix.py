@@ -66,7 +66,7 @@ class PhotonicMatrix:
         if not (np.isfinite(input_range) and input_range > 0):
             raise InputError(f"input_range={input_range}: a positive number is needed")
         machine = Machine.of(machine)
-        self.shape: tuple[int, int] = matrix.shape  # type: ignore[assignment]
+        self.shape = (matrix.shape[0], matrix.shape[1])
         self.program = _program(matrix, machine, float(input_range))
         self._session = Session(self.program, noise, chip, seed)
 

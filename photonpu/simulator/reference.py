@@ -122,8 +122,8 @@ def quantise(values: Singles, full_scale: float, levels: float) -> Singles:
     ndarray
         Same shape, in units of `full_scale`.
     """
-    relative = values * np.float32(1.0 / full_scale)
+    relative: Singles = values * np.float32(1.0 / full_scale)
     if levels == 0.0:
         return relative
     code = np.rint(np.clip(relative, -1.0, 1.0) * np.float32(levels))
-    return (code * np.float32(1.0 / levels)).astype(np.float32)
+    return np.asarray(code * np.float32(1.0 / levels), np.float32)

@@ -62,11 +62,10 @@ class Session:
             chip = Chip.draw(self.machine, chip)
         _check_chip(chip, self.machine)
         matrices = engine.tile_matrices(program, self.machine, chip, self.sources)
-        self._receiver = engine.detection(self.machine, self.sources, chip.seed or 0, seed)
-        self._exact = not self.sources & {"input_dac", "shot", "thermal", "adc"}
-        prepare = _prepare_exact if self._exact else _prepare_detected
+        receiver = engine.detection(self.machine, self.sources, chip.seed or 0, seed)
         self._layers = {
-            step.name: prepare(program, step, matrices) for step in program.photonic_steps
+            step.name: engine.layer(program.tiles, step, matrices, receiver)
+            for step in program.photonic_steps
         }
         self._hosts = {step.name: HostRunner(step) for step in program.host_steps}
 
@@ -127,12 +126,7 @@ class Session:
                 f"node '{step.name}' ({step.op}): its input '{step.input}' holds NaN or infinity; "
                 "check the network with onnxruntime on the same data"
             )
-        layer = self._layers[step.name]
-        if self._exact:
-            y = engine.run_exact(single, step, layer)
-        else:
-            y = engine.run_detected(single, step, layer, self._receiver, first)
-        return y.astype(x.dtype, copy=False)
+        return self._layers[step.name](single, first).astype(x.dtype, copy=False)
 
 
 def fitting(program: Program, machine: Machine | None) -> Machine:
@@ -216,20 +210,3 @@ def _check_chip(chip: Chip, machine: Machine) -> None:
             f"chip '{chip.name}' has {cores} cores of {ports} ports and the machine has "
             f"{machine.cores} of {machine.mesh.ports}: use a chip of this machine"
         )
-
-
-def _prepare_exact(
-    program: Program, step: PhotonicStep, matrices: NDArray[np.float64]
-) -> tuple[engine.Singles, ...]:
-    """Put the tiles of a step together, stream by stream."""
-    return tuple(
-        engine.dense(program.tiles, matrices, tiles, step.geometry.matrix_shape(stream))
-        for stream, tiles in zip(step.geometry.streams, step.tiles, strict=True)
-    )
-
-
-def _prepare_detected(
-    program: Program, step: PhotonicStep, matrices: NDArray[np.float64]
-) -> tuple[tuple[engine.Column, ...], ...]:
-    """Lay the tiles of a step side by side, stream by stream."""
-    return tuple(engine.columns(program.tiles, matrices, tiles) for tiles in step.tiles)
