@@ -19,7 +19,15 @@ from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.lowerings import MatrixProduct, lower
 from photonpu.errors import PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
-from photonpu.program import HostStep, PhotonicStep, Program, Step, TileBank, windows
+from photonpu.program import (
+    HostStep,
+    PhotonicStep,
+    Program,
+    Step,
+    TensorInfo,
+    TileBank,
+    windows,
+)
 from photonpu.program.tiles import bank, cut, join
 
 if TYPE_CHECKING:
@@ -93,7 +101,7 @@ def compile(
         name=name or _name(model, proto),
         machine=machine,
         inputs=graph.inputs,
-        outputs=graph.outputs,
+        outputs=tuple(_known(info, observed.shapes[info.name]) for info in graph.outputs),
         steps=steps,
         tiles=join([part for parts in banks for part in parts], machine),
         model_sha256=hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
@@ -287,6 +295,15 @@ def _notes(uncalibrated: bool, layers: list[Layer], steps: Sequence[Step]) -> tu
     if not layers:
         notes.append("no operator of this model runs on the mesh")
     return tuple(notes)
+
+
+def _known(info: TensorInfo, shape: tuple[int, ...]) -> TensorInfo:
+    """Fill in the axes of an output that the model leaves open; the batch stays free."""
+    if len(info.shape) != len(shape):
+        return replace(info, shape=shape)
+    sizes = zip(info.shape[1:], shape[1:], strict=True)
+    rest = tuple(seen if isinstance(said, str) else said for said, seen in sizes)
+    return replace(info, shape=(*info.shape[:1], *rest))
 
 
 def _name(model: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto) -> str:
