@@ -1,0 +1,189 @@
+"""Unitary matrices to phases of a mesh and back, for every topology in `MESHES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from photonpu.errors import InputError
+from photonpu.mesh import layouts
+from photonpu.mesh.layouts import Elimination, Layout
+from photonpu.registry import Registry
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phases:
+    """Phases of T meshes of K interferometers and N ports: ``U = diag(e^{i psi}) T_K ... T_1``.
+
+    Attributes
+    ----------
+    theta, phi
+        (T, K) internal and external phases in the order of the layout, rad.
+    psi
+        (T, N) phases after the last column, rad.
+    """
+
+    theta: Floats
+    phi: Floats
+    psi: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """One way to arrange the interferometers of a mesh.
+
+    Attributes
+    ----------
+    name
+        As machines name it.
+    layout
+        From the number of ports to the places of the interferometers.
+    decompose
+        From unitaries (T, N, N) to phases.
+    """
+
+    name: str
+    layout: Callable[[int], Layout]
+    decompose: Callable[[Complexes], Phases]
+
+
+MESHES = Registry[Topology]("mesh")
+
+
+def _enter(name: str, build: Callable[[int], tuple[Layout, Elimination]]) -> None:
+    """Enter the topology that `build` describes into `MESHES`."""
+
+    def layout(ports: int) -> Layout:
+        return build(ports)[0]
+
+    def decompose_all(unitaries: Complexes) -> Phases:
+        from photonpu.mesh import kernels
+
+        steps = build(unitaries.shape[1])[1]
+        return Phases(
+            *kernels.decompose(unitaries, steps.left, steps.pair, steps.pivot, steps.slot)
+        )
+
+    MESHES.register(name)(Topology(name, layout, decompose_all))
+
+
+_enter("clements", layouts.clements)
+_enter("reck", layouts.reck)
+
+
+def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
+    """Take unitary matrices apart into the phases of a mesh.
+
+    Every unitary has phases: also the identity, permutations, and any other with zeros, where a
+    phase that means nothing is 0. The same matrix gives the same bits in every batch and for any
+    number of threads. What is not unitary is not noticed.
+
+    Parameters
+    ----------
+    unitaries
+        (T, N, N) complex or real, N of 2 or more.
+    topology
+        A name in `MESHES`.
+
+    Returns
+    -------
+    Phases
+        theta in [0, pi], phi and psi in [0, 2 pi).
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such topology.
+    InputError
+        If the matrices are not a batch of square ones, or not finite.
+    """
+    mesh = MESHES[topology]
+    batch = np.ascontiguousarray(unitaries, dtype=np.complex128)
+    if batch.ndim != 3 or batch.shape[1] != batch.shape[2]:
+        raise InputError(f"unitaries of shape {batch.shape}: decompose needs (tiles, N, N)")
+    if not np.isfinite(batch).all():
+        raise InputError("unitaries: some elements are NaN or infinite")
+    return mesh.decompose(batch)
+
+
+def matrix(
+    phases: Phases,
+    topology: str = "clements",
+    *,
+    alpha: ArrayLike = 0.0,
+    beta: ArrayLike = 0.0,
+    loss_db: ArrayLike = 0.0,
+) -> Complexes:
+    """Return what meshes with these phases do to the field.
+
+    Parameters
+    ----------
+    phases
+        Of T meshes.
+    topology
+        A name in `MESHES`.
+    alpha, beta
+        Errors of the angles of the input and output splitters, rad; anything that broadcasts to
+        (T, K).
+    loss_db
+        Insertion loss of each interferometer, dB of power; broadcasts to (T, K).
+
+    Returns
+    -------
+    NDArray[np.complex128]
+        (T, N, N) field at the outputs (rows) for unit fields at the inputs (columns).
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such topology.
+    """
+    from photonpu.mesh import kernels
+
+    row = MESHES[topology].layout(phases.psi.shape[1]).row
+    into, out, loss = (
+        np.ascontiguousarray(np.broadcast_to(np.asarray(a, dtype=np.float64), phases.theta.shape))
+        for a in (alpha, beta, loss_db)
+    )
+    gain = 10.0 ** (-loss / 20.0)
+    result: Complexes = kernels.matrix(
+        *(np.ascontiguousarray(a) for a in (phases.theta, phases.phi, phases.psi)),
+        row,
+        into,
+        out,
+        gain,
+    )
+    return result
+
+
+def haar(ports: int, count: int, seed: int) -> Complexes:
+    """Return unitary matrices drawn from the Haar measure.
+
+    QR of Gaussian matrices with the phases of R's diagonal moved into Q (Mezzadri 2007, Notices
+    of the AMS 54, 592).
+
+    Parameters
+    ----------
+    ports
+        Size N of each matrix.
+    count
+        How many, T.
+    seed
+        Fixes the draw.
+
+    Returns
+    -------
+    NDArray[np.complex128]
+        (T, N, N).
+    """
+    generator = np.random.default_rng(seed)
+    gauss = generator.standard_normal((2, count, ports, ports))
+    q, r = np.linalg.qr(gauss[0] + 1j * gauss[1])
+    diagonal = np.einsum("tii->ti", r)
+    return np.asarray(q * (diagonal / np.abs(diagonal))[:, None, :], dtype=np.complex128)
