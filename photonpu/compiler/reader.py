@@ -286,8 +286,8 @@ def _runtime_refusal(model: onnx.ModelProto, error: Exception) -> ModelError:
     said = said.split(" : ", 3)[-1] if " : " in said else said
     if type(error).__name__ == "NotImplemented" or "is not a registered" in said:
         return UnsupportedModelError(
-            f"model '{model.graph.name}': onnxruntime cannot run it: {said}; export the model with "
-            "another operator set or without that operator"
+            f"model '{model.graph.name}': onnxruntime cannot run it: {said}; export the model in "
+            "float32, with another operator set, or without that operator"
         )
     return ModelError(f"model '{model.graph.name}' is malformed: {said}; export it again")
 

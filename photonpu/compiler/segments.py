@@ -106,7 +106,7 @@ def model(
     nodes
         The nodes, in an order in which they can run.
     inputs, outputs
-        Names of the tensors it takes and gives; the shapes stay open.
+        Names of the tensors it takes and gives; sizes of axes stay open.
     dtypes
         Element types of the inputs; of the outputs too where they are known.
 
@@ -138,8 +138,8 @@ def model(
             name=graph.name,
             node=[node.proto() for node in nodes],
             initializer=[numpy_helper.from_array(graph.constants[n], n) for n in constants],
-            input=[_value(name, dtypes) for name in inputs],
-            output=[_value(name, dtypes) for name in outputs],
+            input=[_value(graph, name, dtypes) for name in inputs],
+            output=[_value(graph, name, dtypes) for name in outputs],
         ),
         ir_version=max(graph.ir_version, 4),
         opset_imports=[
@@ -169,7 +169,8 @@ def _inner_domains(proto: onnx.NodeProto) -> list[str]:
     return found
 
 
-def _value(name: str, dtypes: Mapping[str, np.dtype[Any]]) -> onnx.ValueInfoProto:
+def _value(graph: Graph, name: str, dtypes: Mapping[str, np.dtype[Any]]) -> onnx.ValueInfoProto:
+    """Describe a tensor: its type if it is known, its number of axes if that is, no sizes."""
     import onnx
     from onnx import helper
 
@@ -178,4 +179,5 @@ def _value(name: str, dtypes: Mapping[str, np.dtype[Any]]) -> onnx.ValueInfoProt
     kind = np.dtype(dtypes[name])
     text = kind.kind in "OUS"
     element = onnx.TensorProto.STRING if text else helper.np_dtype_to_tensor_dtype(kind)
-    return helper.make_tensor_value_info(name, element, None)
+    axes = [None] * len(graph.shapes[name]) if name in graph.shapes else None
+    return helper.make_tensor_value_info(name, element, axes)

@@ -11,6 +11,7 @@ from photonpu.compiler.lowerings.products import (
     Operand,
     StaysDigital,
     constant,
+    constant_on_left,
 )
 from photonpu.program.geometry import Geometry, Stream, Window
 
@@ -31,7 +32,7 @@ def gemm(
     transB: int = 0,
 ) -> MatrixProduct:
     """Compute ``alpha * a' @ b' + beta * c``: one factor constant, `c` a bias after it."""
-    on_left = a.value is not None and b.value is None
+    on_left = constant_on_left(a, b)
     x, transposed = (b, transB) if on_left else (a, transA)
     if transposed:
         raise StaysDigital(f"its data '{x.name}' is transposed")
@@ -48,7 +49,7 @@ def gemm(
 @LOWERINGS.register("MatMul")
 def matmul(a: Operand, b: Operand) -> MatrixProduct:
     """Compute ``a @ b``, one a constant matrix; leading axes of the other are batches."""
-    on_left = a.value is not None and b.value is None
+    on_left = constant_on_left(a, b)
     x, matrix = (b, constant("weight", a)) if on_left else (a, constant("weight", b))
     if matrix.ndim != 2:
         raise StaysDigital(f"its weight '{(a if on_left else b).name}' has {matrix.ndim} axes")

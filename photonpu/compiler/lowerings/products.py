@@ -133,6 +133,19 @@ def _check_finite(node: Node, graph: Graph) -> None:
             )
 
 
+def constant_on_left(a: Operand, b: Operand) -> bool:
+    """Say whether the constant of two factors is the left one.
+
+    Raises
+    ------
+    StaysDigital
+        Neither is constant.
+    """
+    if a.value is None and b.value is None:
+        raise StaysDigital(f"its factors '{a.name}' and '{b.name}' are both computed at run time")
+    return b.value is None
+
+
 def constant(role: str, operand: Operand) -> Floats:
     """Return the numbers of an operand that goes to the mesh.
 

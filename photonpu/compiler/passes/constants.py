@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -9,17 +11,24 @@ import numpy as np
 
 from photonpu.compiler.graph import Array, Graph, Node, read_only
 
+_HALVES = ("float16", "bfloat16")
+
 
 def constants(graph: Graph) -> Graph:
-    """Move the values of Constant nodes to the graph's constants: both are known beforehand.
+    """Turn Constant nodes, and half-precision constants cast to float32, into constants.
 
-    A Constant that is handed out as an output stays a node, since every output is given by one.
+    Their values are known beforehand and the cast is exact; onnxruntime puts such casts before
+    every operator that it computes in float32. What is handed out as an output stays a node,
+    since every output is given by one.
     """
     found: dict[str, Array] = {}
+    known = ChainMap(found, dict(graph.constants))
     nodes = []
     for node in graph.nodes:
-        value = _value(node) if node.op == "Constant" and not node.domain else None
-        if value is None or node.outputs[0] in graph.output_names:
+        value = None
+        if not node.domain and node.outputs[0] not in graph.output_names:
+            value = _held(node) if node.op == "Constant" else _widened(node, known)
+        if value is None:
             nodes.append(node)
         else:
             found[node.outputs[0]] = read_only(value)
@@ -29,7 +38,7 @@ def constants(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(nodes), constants=merged)
 
 
-def _value(node: Node) -> Array | None:
+def _held(node: Node) -> Array | None:
     """Return what a Constant node holds; None for text and for sparse tensors."""
     from onnx import numpy_helper
 
@@ -41,3 +50,13 @@ def _value(node: Node) -> Array | None:
         if key in ("value_int", "value_ints"):
             return np.array(value, np.int64)
     return None
+
+
+def _widened(node: Node, known: Mapping[str, Array]) -> Array | None:
+    """Return the float32 that a Cast makes of a constant of half precision, else None."""
+    from onnx import TensorProto
+
+    value = known.get(node.inputs[0]) if node.op == "Cast" else None
+    if value is None or value.dtype.name not in _HALVES:
+        return None
+    return value.astype(np.float32) if node.values()["to"] == TensorProto.FLOAT else None
