@@ -188,9 +188,9 @@ class Store:
 def _outcome(text: str) -> Outcome:
     """Return the outcome that `put` wrote."""
     record = json.loads(text)
-    metrics, error = record.pop("metrics"), record.pop("error")
-    intervals = {name: Interval(**_fill_nan(item)) for name, item in metrics.items()}
-    return Outcome(intervals, error=error, **_fill_nan(record))
+    metrics = {name: Interval(**_fill_nan(item)) for name, item in record.pop("metrics").items()}
+    tiles, error = record.pop("tiles"), record.pop("error")
+    return Outcome(metrics, tiles=tiles, error=error, **_fill_nan(record))
 
 
 def _fill_nan(record: Mapping[str, float | None]) -> dict[str, float]:

@@ -1,0 +1,99 @@
+"""The verbs in one application, and what their errors become: one line and an exit code.
+
+Modules of verbs import what is heavy inside their functions, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated, Any, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from photonpu.cli import compile as compile_verb
+from photonpu.cli import demo as demo_verb
+from photonpu.cli import estimate as estimate_verb
+from photonpu.cli import machine as machine_verb
+from photonpu.cli import models as models_verb
+from photonpu.cli import simulate as simulate_verb
+from photonpu.cli import sweep as sweep_verb
+from photonpu.errors import PhotonpuError, UnsupportedModelError
+
+ERROR, UNSUPPORTED, INTERRUPTED = 1, 3, 130
+
+
+class Verbs(TyperGroup):
+    """A group of verbs that turns errors into a line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; `PhotonpuError` ends in 1 or 3, Ctrl-C in 130, a bug in its traceback."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = _tell
+            try:
+                return super().invoke(ctx)
+            except PhotonpuError as error:
+                typer.echo(f"error: {error}", err=True)
+                unsupported = isinstance(error, UnsupportedModelError)
+                raise typer.Exit(UNSUPPORTED if unsupported else ERROR) from None
+            except KeyboardInterrupt:
+                typer.echo("interrupted; nothing was left half-written", err=True)
+                raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="photonpu",
+    help="Compile ONNX networks for meshes of Mach-Zehnder interferometers; "
+    "simulate accuracy, latency and energy.",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 model not supported, "
+    "4 a requested bound was missed, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("compile")(compile_verb.compile_model)
+app.command("simulate")(simulate_verb.simulate)
+app.command("estimate")(estimate_verb.estimate_cost)
+app.command("sweep")(sweep_verb.sweep_machines)
+app.add_typer(machine_verb.app, name="machine")
+app.add_typer(models_verb.app, name="models")
+app.command("demo")(demo_verb.demo)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import photonpu
+
+        typer.echo(f"photonpu {photonpu.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def _tell(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as one line, without the place in the source that it came from."""
+    print(f"warning: {message}", file=file or sys.stderr)

@@ -1,0 +1,103 @@
+"""``photonpu demo``: the whole road, from the shipped U-Net to accuracy, latency and energy."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from photonpu.cli import options
+from photonpu.cli.output import emit, make_folder, to_json, write_file
+from photonpu.cli.simulate import draw
+from photonpu.cli.summary import describe, describe_text
+
+if TYPE_CHECKING:
+    from photonpu.sweep import Study
+
+MODEL = "tumour-unet"
+CHIPS = 3
+SWEPT = {"phase.error_rad": (0.002, 0.01, 0.03)}
+SWEPT_SAMPLES = 8
+HONESTY = (
+    "The lesions are synthetic, drawn on an average anatomy: these numbers say what the machine\n"
+    "does to the network's answers, not how well it finds tumours. This is no medical device."
+)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the program, tables and pictures.")
+    ] = Path("photonpu-demo"),
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compile the shipped tumour U-Net, simulate it on 3 chips, estimate, sweep, draw."""
+    from photonpu.cli.inputs import CALIBRATION_SAMPLES
+    from photonpu.compiler import compile
+    from photonpu.models.datasets import load_dataset
+    from photonpu.models.evaluation import evaluate
+    from photonpu.models.zoo import evaluation_set, model_path
+    from photonpu.simulator import estimate
+
+    begin = time.perf_counter()
+    say = _silent if as_json else typer.echo
+    make_folder(out)
+    dataset = load_dataset(evaluation_set())
+    say(f"1. Compile {MODEL}, calibrated on {CALIBRATION_SAMPLES} images\n")
+    program = compile(model_path(MODEL), calibration=dataset.images[:CALIBRATION_SAMPLES])
+    program.save(out / f"{MODEL}.ppu")
+    say(describe_text(program))
+
+    say(f"\n2. Simulate {len(dataset)} slices on {CHIPS} chips\n\n{HONESTY}\n")
+    evaluation = evaluate(
+        program, dataset, chips=CHIPS, reference=model_path(MODEL), quiet=quiet, keep_masks=True
+    )
+    picture = draw(out, dataset, evaluation, headline="synthetic lesions; chip 0")
+    say(evaluation.table())
+
+    say("\n3. Estimate one slice\n")
+    cost = estimate(program)
+    say(cost.table())
+
+    say(f"\n4. Sweep the phase error; {SWEPT_SAMPLES} slices, 1 chip\n")
+    study = _sweep(out, quiet)
+    say(study.table())
+
+    seconds = time.perf_counter() - begin
+    results = {
+        "note": " ".join(HONESTY.split()),
+        "program": describe(program),
+        "evaluation": evaluation.to_dict(),
+        "estimate": cost.to_dict(),
+        "sweep": study.to_dict(),
+        "seconds": round(seconds, 1),
+    }
+    write_file(out / "results.json", to_json(results).encode() + b"\n")
+    say(f"\n{seconds:.0f} s; pictures in {picture}, numbers in {out / 'results.json'}")
+    if as_json:
+        emit(results, "", as_json=True)
+
+
+def _sweep(out: Path, quiet: bool) -> Study:
+    """Return the demo's sweep; its store and its CSV are in `out`."""
+    from photonpu.models.datasets import load_dataset
+    from photonpu.models.zoo import evaluation_set, model_path
+    from photonpu.sweep.runner import sweep
+
+    study = sweep(
+        model_path(MODEL),
+        "mzi64-eo",
+        SWEPT,
+        dataset=load_dataset(evaluation_set(), limit=SWEPT_SAMPLES),
+        chips=1,
+        store=out / "sweep.sqlite",
+        quiet=quiet,
+    )
+    study.to_csv(out / "sweep.csv")
+    return study
+
+
+def _silent(text: str) -> None:
+    """Say nothing: stdout is for JSON."""

@@ -1,0 +1,181 @@
+"""From the texts of a command line to machines, models, programs and arrays."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from photonpu.errors import DataError, InputError, ModelError, ProgramError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+    from photonpu.hardware import Machine
+    from photonpu.models.datasets import Dataset
+    from photonpu.program import Program
+
+    Arrays = NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+
+SHIPPED = "shipped"
+CALIBRATION_SAMPLES = 8
+
+
+def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
+    """Return ``KEY=VALUE`` arguments of `option` as a mapping.
+
+    Raises
+    ------
+    InputError
+        An argument without ``=``, or a key that comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"{option} {text}: write {option} KEY=VALUE")
+        if key in found:
+            raise InputError(f"{option} {key}: given twice")
+        found[key] = value
+    return found
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def noises(text: str) -> str | tuple[str, ...]:
+    """Return a named set of noise sources as it is, and anything else as names of sources."""
+    return text if text in ("full", "quantised", "ideal") else names(text)
+
+
+def read_machine(name: str | None, settings: Sequence[str] | None = None) -> Machine:
+    """Return a preset or the machine in a TOML file, with `settings` changed.
+
+    Raises
+    ------
+    MachineError
+        No such preset or file, or a value that the machine refuses.
+    """
+    from photonpu.hardware import Machine
+
+    machine = Machine.preset() if name is None else Machine.of(name)
+    return machine.override(pairs(settings, "--set"))
+
+
+def read_model(name: str) -> Path | onnx.ModelProto:
+    """Return the file that `name` names, or the network of the zoo.
+
+    Raises
+    ------
+    ModelError
+        There is neither.
+    """
+    from photonpu.models.zoo import MODELS, build, model_path
+    from photonpu.registry import did_you_mean
+
+    if Path(name).exists():
+        return Path(name)
+    if name in MODELS:
+        return build(name) if MODELS[name].file is None else model_path(name)
+    guess = did_you_mean(name, MODELS) or "; `photonpu models` lists those that come with photonpu"
+    raise ModelError(f"'{name}': no such file, and no model is called so{guess}")
+
+
+def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]] | None:
+    """Return the shapes that ``--shape`` arguments name, or None for none.
+
+    Raises
+    ------
+    InputError
+        An argument that is not ``NAME=1x1x128x128``.
+    """
+    shapes = {}
+    for name, text in pairs(texts, "--shape").items():
+        sizes = text.split("x")
+        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+            raise InputError(f"--shape {name}={text}: write whole numbers, as in 1x1x128x128")
+        shapes[name] = tuple(int(size) for size in sizes)
+    return shapes or None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of an ``.npz`` file by name.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no ``.npz``, or holds objects instead of numbers.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise InputError(f"'{path}' holds one array without a name; save it with np.savez")
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise InputError(f"'{path}': no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"'{path}' is no .npz file of numbers ({error}); write it with np.savez"
+        ) from error
+
+
+def read_dataset(name: str, *, size: int | None, limit: int | None) -> Dataset:
+    """Return the dataset in a file or folder, or the shipped one.
+
+    Raises
+    ------
+    DataError
+        There is none, or it does not read.
+    """
+    from photonpu.models.datasets import load_dataset
+    from photonpu.models.zoo import evaluation_set
+
+    path = evaluation_set() if name == SHIPPED else Path(name)
+    if not path.exists():
+        raise DataError(f"'{name}': no such file or folder; --data {SHIPPED} uses the shipped set")
+    return load_dataset(path, size=size, limit=limit)
+
+
+def read_program(
+    name: str,
+    machine: str | None,
+    settings: Sequence[str] | None,
+    *,
+    calibration: Arrays | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[Program, Machine]:
+    """Return the program in a ``.ppu`` file or compiled from a model, and the machine it runs on.
+
+    Raises
+    ------
+    MachineError
+        No such machine, or a value that it refuses.
+    ModelError
+        No such model, or one that does not read.
+    ProgramError
+        The file is damaged, or was compiled for a machine of other ports, topology or cores.
+    """
+    if not name.endswith(".ppu"):
+        from photonpu.compiler import compile
+
+        target = read_machine(machine, settings)
+        return compile(read_model(name), target, calibration=calibration, shapes=shapes), target
+
+    from photonpu.program import Program
+    from photonpu.simulator.session import fitting
+
+    if not Path(name).is_file():
+        raise ProgramError(f"'{name}': no such file; `photonpu compile` makes one")
+    program = Program.load(name)
+    if machine is None:
+        target = program.machine.override(pairs(settings, "--set"))
+    else:
+        target = read_machine(machine, settings)
+    return program, fitting(program, target)

@@ -1,0 +1,193 @@
+"""``photonpu simulate``: what the machine computes, on a dataset or on arrays."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from photonpu.cli import options
+from photonpu.cli.output import emit, note, refuse
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from photonpu.models.datasets import Dataset
+    from photonpu.models.scores import Evaluation
+    from photonpu.simulator import Session
+
+    Arrays = Mapping[str, NDArray[np.generic]]
+
+PICTURED = 6
+
+
+def simulate(
+    model: options.ModelOrProgram,
+    data: options.Data = None,
+    input_file: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="NPZ", help="Input arrays by name, to run once."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="NPZ", help="Where to write what --input gives."),
+    ] = None,
+    machine: options.MachineName = None,
+    settings: options.Settings = None,
+    noise: options.Noise = "full",
+    chips: options.Chips = 3,
+    chip: Annotated[int, typer.Option(min=0, help="The instance that --input runs on.")] = 0,
+    seed: options.Seed = 0,
+    metrics: options.Metrics = "dice,iou,hd95",
+    threshold: options.Threshold = 0.5,
+    size: options.Size = None,
+    limit: options.Limit = None,
+    calibration: options.Calibration = None,
+    shape: options.Shapes = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="ONNX", help="The float network to compare a .ppu program with."),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw image, truth and masks of some samples."),
+    ] = None,
+    min_dice: Annotated[
+        float | None,
+        typer.Option(metavar="DICE", help="Exit code 4 if the noisy mean Dice is below this."),
+    ] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Simulate a network: its accuracy on a dataset (--data), or its outputs (--input)."""
+    from photonpu.cli import inputs
+    from photonpu.models.evaluation import evaluate
+    from photonpu.simulator import Session
+
+    if (data is None) == (input_file is None):
+        raise typer.BadParameter("give one of the two", param_hint="--data / --input")
+    asked = inputs.names(metrics)
+    if min_dice is not None and "dice" not in asked:
+        raise typer.BadParameter("needs 'dice' in --metrics", param_hint="--min-dice")
+    feeds = {} if input_file is None else inputs.read_arrays(input_file)
+    dataset = None if data is None else inputs.read_dataset(data, size=size, limit=limit)
+    compiles = not model.endswith(".ppu")
+    ranges: inputs.Arrays | None = None
+    if calibration is not None:
+        ranges = inputs.read_arrays(calibration)
+    elif dataset is not None and compiles:
+        ranges = dataset.images[: inputs.CALIBRATION_SAMPLES]
+        note(f"calibrated on {len(ranges)} images of the dataset, not on masks", quiet=quiet)
+    program, target = inputs.read_program(
+        model, machine, settings, calibration=ranges, shapes=inputs.read_shapes(shape)
+    )
+    modes = inputs.noises(noise)
+    if dataset is None:
+        _run(Session(program, modes, chip, seed, machine=target), feeds, output, as_json)
+        return
+    evaluation = evaluate(
+        program,
+        dataset,
+        asked,
+        chips,
+        noise=modes,
+        seed=seed,
+        machine=target,
+        reference=inputs.read_model(model) if reference is None and compiles else reference,
+        threshold=threshold,
+        quiet=quiet,
+        keep_masks=pictures is not None,
+    )
+    if pictures is not None:
+        draw(pictures, dataset, evaluation)
+    emit(evaluation.to_dict(), evaluation.table(), as_json=as_json)
+    if min_dice is not None:
+        dice = evaluation.score("noisy", "dice").mean
+        refuse([] if dice >= min_dice else [f"mean Dice {dice:.3f} is below {min_dice:g}"])
+
+
+def _run(session: Session, feeds: Arrays, output: Path | None, as_json: bool) -> None:
+    """Run a network once, write its outputs, and say what they are."""
+    names = [info.name for info in session.get_outputs()]
+    outputs = dict(zip(names, session.run(None, feeds), strict=True))
+    if output is not None:
+        write_arrays(output, outputs)
+    emit(_summary(outputs), _summary_text(outputs), as_json=as_json)
+
+
+def draw(folder: Path, dataset: Dataset, evaluation: Evaluation, headline: str = "") -> Path:
+    """Draw image, truth and masks of cases spread evenly over a dataset; return the file.
+
+    Raises
+    ------
+    StorageError
+        The folder or the picture cannot be written.
+    """
+    from photonpu.cli.output import make_folder
+    from photonpu.report.pictures import panel
+
+    make_folder(folder)
+    step = max(1, len(dataset) // PICTURED)
+    chosen = slice(step // 2, None, step)
+    floats = evaluation.masks.get("float")
+    path = folder / "masks.png"
+    panel(
+        path,
+        dataset.raw[chosen][:PICTURED],
+        dataset.masks[chosen][:PICTURED],
+        None if floats is None else floats[0, chosen][:PICTURED],
+        evaluation.masks["noisy"][0, chosen][:PICTURED],
+        dataset.ids[chosen][:PICTURED],
+        headline=headline,
+    )
+    return path
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Write arrays by name as an ``.npz`` file.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written.
+    """
+    import numpy as np
+
+    from photonpu.storage import atomic_write
+
+    def write(file: BinaryIO) -> None:
+        # np.savez takes names as keywords and has some of its own; these come from a model.
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
+
+    atomic_write(path, write)
+
+
+def _summary(outputs: Arrays) -> dict[str, object]:
+    """Return shape, type and range of each output."""
+    return {
+        name: {
+            "shape": array.shape,
+            "dtype": str(array.dtype),
+            "min": array.min() if array.size else None,
+            "max": array.max() if array.size else None,
+        }
+        for name, array in outputs.items()
+    }
+
+
+def _summary_text(outputs: Arrays) -> str:
+    from photonpu.tables import text_table
+
+    rows = [
+        [name, "x".join(map(str, array.shape)), array.dtype]
+        + ([f"{array.min():.6g}", f"{array.max():.6g}"] if array.size else ["", ""])
+        for name, array in outputs.items()
+    ]
+    return text_table(["output", "shape", "type", "min", "max"], rows, "lllrr")

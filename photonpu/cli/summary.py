@@ -1,0 +1,85 @@
+"""What a program is, in numbers: for `compile` and the demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from photonpu.tables import engineering, text_table
+
+if TYPE_CHECKING:
+    from photonpu.program import Program
+
+# Operators whose operations are multiply-accumulates, two operations each.
+PRODUCTS = ("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul")
+
+
+def mac_share(program: Program) -> float:
+    """Return the share of the model's multiply-accumulates that runs on the meshes, 0 to 1."""
+    on_mesh = sum(step.macs for step in program.photonic_steps)
+    digital = sum(
+        operator.operations
+        for step in program.host_steps
+        for operator in step.operators
+        if operator.op in PRODUCTS
+    )
+    total = on_mesh + digital / 2
+    return on_mesh / total if total else 0.0
+
+
+def describe(program: Program) -> dict[str, object]:
+    """Return what a program is, as plain values."""
+    return {
+        "name": program.name,
+        "model_sha256": program.model_sha256,
+        "machine": program.machine.name,
+        "ports": program.tiles.ports,
+        "cores": program.machine.cores,
+        "parameters": program.parameters,
+        "tiles": len(program.tiles),
+        "macs": sum(step.macs for step in program.photonic_steps),
+        "mac_share_on_mesh": mac_share(program),
+        "photonic": [
+            {
+                "name": step.name,
+                "op": step.op,
+                "tiles": sum(last - first for first, last in step.tiles),
+                "vectors": sum(step.vectors),
+                "macs": step.macs,
+            }
+            for step in program.photonic_steps
+        ],
+        "digital": [
+            {"name": operator.name, "op": operator.op, "operations": operator.operations}
+            for step in program.host_steps
+            for operator in step.operators
+        ],
+        "notes": list(program.notes),
+    }
+
+
+def describe_text(program: Program) -> str:
+    """Return what a program is, for people."""
+    steps = program.photonic_steps
+    rows = [
+        [
+            step.name,
+            step.op,
+            sum(last - first for first, last in step.tiles),
+            sum(step.vectors),
+            engineering(step.macs),
+        ]
+        for step in steps
+    ]
+    table = text_table(["on the meshes", "operator", "tiles", "vectors", "MACs"], rows, "llrrr")
+    operators = [operator for step in program.host_steps for operator in step.operators]
+    kinds = sorted({operator.op for operator in operators})
+    head = (
+        f"{program.name}: {program.parameters:,} parameters, {len(steps)} layers on the meshes in "
+        f"{len(program.tiles)} tiles of {program.tiles.ports} ports, "
+        f"{100 * mac_share(program):.1f} % of all MACs\n"
+        f"machine {program.machine.name}, {program.machine.cores} cores"
+    )
+    digital = f"digital: {len(operators)} operators ({', '.join(kinds)})" if operators else ""
+    return "\n".join(
+        part for part in (head, "", table, digital, *program.notes) if part or not head
+    )

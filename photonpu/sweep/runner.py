@@ -1,0 +1,155 @@
+"""Sweep a network over machines: the real compile, estimate and evaluation behind each point."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import photonpu
+from photonpu.errors import SweepError
+from photonpu.hardware import Machine
+from photonpu.models.metrics import METRICS
+from photonpu.sweep.points import Work, run
+from photonpu.sweep.space import grid, settle
+from photonpu.sweep.store import Store
+from photonpu.sweep.study import Interval, Outcome, Study
+
+if TYPE_CHECKING:
+    import onnx
+
+    from photonpu.models.datasets import Dataset
+    from photonpu.program import Program
+
+CALIBRATION_SAMPLES = 8
+
+
+def sweep(
+    model: str | Path | bytes | onnx.ModelProto,
+    machine: str | Path | Machine,
+    space: Mapping[str, Sequence[object]],
+    *,
+    dataset: Dataset | None = None,
+    metrics: Sequence[str] = ("dice",),
+    chips: int = 3,
+    noise: str | Collection[str] = "full",
+    seed: int = 0,
+    threshold: float = 0.5,
+    store: str | Path | None = "sweep.sqlite",
+    quiet: bool = False,
+) -> Study:
+    """Estimate a network, and evaluate it if there is a dataset, on every machine of a grid.
+
+    Parameters
+    ----------
+    model
+        An ONNX model: path, bytes or proto.
+    machine
+        What all points have in common: a machine, the name of a preset, or a TOML file.
+    space
+        Values to try for each key of the machine, as in ``{"mesh.ports": [16, 32, 64]}``; the
+        points are all combinations, the last key varying fastest.
+    dataset
+        Images with masks. Without it only latency, energy and area are found. The ranges of the
+        converters are calibrated on its first images, never on its masks.
+    metrics
+        Names of entries of `METRICS`.
+    chips
+        Fabricated instances to evaluate on.
+    noise, seed, threshold
+        As in `evaluate`.
+    store
+        SQLite file that keeps finished points, so that a rerun goes on where this run stops;
+        None keeps nothing.
+    quiet
+        Show no progress.
+
+    Returns
+    -------
+    Study
+        One point for each machine. A machine that cannot be built (its link budget does not
+        close, for one) is a point with an error.
+
+    Raises
+    ------
+    MachineError
+        A key that the machine does not have, or a value that it refuses.
+    SweepError
+        Nothing to vary, or a store that does not read.
+    StorageError
+        The store cannot be written.
+    ModelError
+        The model does not read.
+    """
+    from photonpu.compiler import compile, reader
+    from photonpu.models.evaluation import evaluate
+    from photonpu.simulator import estimate
+
+    base = Machine.of(machine)
+    settled = settle(space, base)
+    names = tuple(dict.fromkeys(metrics)) if dataset is not None else ()
+    for name in names:
+        METRICS[name]
+    if chips < 1:
+        raise SweepError(f"chips={chips}: a point is evaluated on 1 chip or more")
+    proto = reader.read(model)
+    subject: dict[str, object] = {
+        "photonpu": photonpu.__version__,
+        "model": hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
+    }
+    samples = None
+    if dataset is not None:
+        samples = dataset.images[:CALIBRATION_SAMPLES]
+        subject |= {
+            "dataset": _fingerprint(dataset),
+            "calibration samples": CALIBRATION_SAMPLES,
+            "metrics": names,
+            "chips": chips,
+            "noise": noise if isinstance(noise, str) else sorted(noise),
+            "seed": seed,
+            "threshold": threshold,
+        }
+
+    def measure(program: Program, at: Machine) -> Outcome:
+        cost = estimate(program, machine=at)
+        intervals = {}
+        if dataset is not None:
+            found = evaluate(
+                program,
+                dataset,
+                names,
+                chips,
+                noise=noise,
+                seed=seed,
+                machine=at,
+                threshold=threshold,
+                baseline=False,
+                quiet=True,
+            )
+            scores = {name: found.score("noisy", name) for name in names}
+            intervals = {name: Interval(s.mean, *s.interval) for name, s in scores.items()}
+        return Outcome(
+            metrics=intervals,
+            latency_s=cost.latency_s,
+            energy_j=cost.energy_j,
+            power_w=cost.power_w,
+            area_mm2=cost.area_mm2,
+            tiles=len(program.tiles),
+        )
+
+    work = Work(lambda at: compile(proto, at, calibration=samples), measure, subject)
+    with Store(store) as opened:
+        points = run(grid(settled), base, work, opened, quiet=quiet)
+    return Study(tuple(settled), names, points)
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """Return the hash of all numbers of a dataset; what it is called does not count."""
+    digest = hashlib.sha256()
+    for array in (dataset.images, dataset.masks, dataset.spacing_mm):
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
