@@ -133,7 +133,12 @@ def _read_parent(extends: object, origin: str, path: Path | None, depth: int) ->
     if not isinstance(extends, str):
         raise MachineError(f"{origin}: extends={extends!r}: needs the name of a preset or a file")
     if extends.endswith(".toml"):
-        return read_file((path.parent if path else Path()) / extends, depth)
+        if path is None:
+            raise MachineError(f"{origin}: extends='{extends}': only a file can extend a file")
+        parent = path.parent / extends
+        if not parent.is_file():
+            raise MachineError(f"{origin}: extends='{extends}': there is no file '{parent}'")
+        return read_file(parent, depth)
     try:
         return read_preset(extends, depth)
     except MachineError as error:

@@ -1,0 +1,183 @@
+"""Fabricated chips: their statistics, keys and files."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+
+from photonpu.errors import InputError, MachineError
+from photonpu.hardware import Chip, Machine
+from photonpu.hardware.chip import SOURCES
+from photonpu.registry import UnknownNameError
+
+MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 3})
+ARRAYS = [name for names in SOURCES.values() for name in names]
+
+
+def test_a_chip_has_an_error_for_every_component() -> None:
+    chip = Chip.draw(MACHINE, 0)
+
+    assert (chip.cores, chip.ports) == (3, 8)
+    assert chip.splitter_in.shape == chip.phi_error.shape == chip.mzi_loss_db.shape == (3, 2, 28)
+    assert chip.psi_error.shape == (3, 2, 8)
+    assert chip.attenuator_error.shape == chip.attenuator_loss_db.shape == (3, 8)
+    assert sorted(ARRAYS) == sorted(
+        field.name for field in fields(Chip) if field.name not in ("name", "seed")
+    )
+
+
+def test_errors_have_the_machines_statistics() -> None:
+    machine = Machine.preset("mzi64-eo").override({"cores": 8})
+    chip = Chip.draw(machine, 3)
+
+    # n = 32,256 for each: sigma of a standard deviation is 0.4 % of it, of a mean 0.6 %.
+    for name, mean, deviation in (
+        ("splitter_in", 0.0, 0.02),
+        ("splitter_out", 0.0, 0.02),
+        ("theta_error", 0.0, 0.002),
+        ("phi_error", 0.0, 0.002),
+        ("mzi_loss_db", 0.2, 0.02),
+    ):
+        array = getattr(chip, name)
+        assert array.mean() == pytest.approx(mean, abs=0.03 * deviation), name
+        assert array.std() == pytest.approx(deviation, rel=0.02), name
+
+
+def test_the_same_seed_is_the_same_chip_and_another_is_not() -> None:
+    one, same, other = Chip.draw(MACHINE, 5), Chip.draw(MACHINE, 5), Chip.draw(MACHINE, 6)
+
+    for name in ARRAYS:
+        npt.assert_array_equal(getattr(one, name), getattr(same, name))
+        assert not np.array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_quantities_and_cores_are_independent() -> None:
+    chip = Chip.draw(Machine.preset("mzi64-eo"), 1)
+    rows = [
+        np.concatenate([core.ravel() for core in getattr(chip, name)[:, None]][:1])
+        for name in ("splitter_in", "splitter_out", "theta_error", "phi_error")
+    ] + [chip.splitter_in[core].ravel() for core in (1, 2, 3)]
+
+    correlation = np.corrcoef([row[:4032] for row in rows])
+
+    # n = 4032: sigma of a correlation is 0.016.
+    assert np.abs(correlation - np.eye(len(rows))).max() < 5 * 0.016
+
+
+def test_the_pattern_of_a_seed_stays_as_errors_grow_and_cores_are_added() -> None:
+    stronger = MACHINE.override({"mesh.splitter_error_rad": 0.04, "cores": 4})
+
+    npt.assert_allclose(
+        Chip.draw(stronger, 2).splitter_in[:3], 2.0 * Chip.draw(MACHINE, 2).splitter_in
+    )
+
+
+def test_no_interferometer_amplifies() -> None:
+    rough = MACHINE.override({"mesh.mzi_loss_db": 0.1, "mesh.mzi_loss_std_db": 1.0})
+
+    chip = Chip.draw(rough, 0)
+
+    assert chip.mzi_loss_db.min() == chip.attenuator_loss_db.min() == 0.0
+
+
+def test_an_ideal_chip_has_no_errors() -> None:
+    chip = Chip.ideal(MACHINE)
+
+    assert all(not getattr(chip, name).any() for name in ARRAYS)
+    assert chip.theta_error.shape == (3, 2, 28)
+
+
+@pytest.mark.parametrize("source", list(SOURCES))
+def test_a_source_that_is_left_out_is_zero_and_the_others_stay(source: str) -> None:
+    chip = Chip.draw(MACHINE, 4)
+
+    less = chip.without({source})
+
+    for name in ARRAYS:
+        expected = np.zeros_like(getattr(chip, name)) if name in SOURCES[source] else None
+        npt.assert_array_equal(
+            getattr(less, name), getattr(chip, name) if expected is None else expected
+        )
+    assert (less.name, less.seed) == (chip.name, chip.seed)
+
+
+def test_a_source_of_another_name_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="'splitters'; did you mean 'splitter'"):
+        Chip.ideal(MACHINE).without({"splitters"})
+
+
+def test_a_chip_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        Chip.draw(MACHINE, 0).splitter_in[0, 0, 0] = 1.0
+
+
+def test_a_seed_is_a_whole_number_from_zero() -> None:
+    with pytest.raises(InputError, match="seed=-1"):
+        Chip.draw(MACHINE, -1)
+
+
+def test_a_chip_survives_the_way_through_a_file(tmp_path: Path) -> None:
+    chip = Chip.draw(MACHINE, 8)
+
+    chip.save(tmp_path / "chip8.npz")
+    loaded = Chip.load(tmp_path / "chip8.npz")
+
+    assert (loaded.name, loaded.seed) == ("chip8", None)
+    for name in ARRAYS:
+        npt.assert_array_equal(getattr(loaded, name), getattr(chip, name))
+
+
+def saved(path: Path, **changes: np.ndarray | None) -> Path:
+    """Write a chip with some arrays replaced, or left out where None."""
+    chip = Chip.draw(MACHINE, 0)
+    arrays = {name: getattr(chip, name) for name in ARRAYS} | changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"phi_error": None}, "missing arrays: phi_error; unknown arrays: none"),
+        ({"phi_eror": np.zeros(3)}, "unknown arrays: phi_eror; did you mean 'phi_error'"),
+        ({"phi_error": np.zeros((3, 2, 27))}, "'phi_error' has the shape (3, 2, 27); 3 cores of 8"),
+        ({"psi_error": np.zeros(8)}, "need the axes (core, mesh, element)"),
+        ({"psi_error": np.full((3, 2, 8), np.nan)}, "'psi_error' has numbers that are not finite"),
+        ({"psi_error": np.zeros((3, 2, 8), complex)}, "an array is not of real numbers"),
+    ],
+)
+def test_a_chip_file_that_does_not_hold_is_refused(
+    tmp_path: Path, changes: dict[str, np.ndarray | None], message: str
+) -> None:
+    path = saved(tmp_path / "bad.npz", **changes)
+
+    with pytest.raises(MachineError) as caught:
+        Chip.load(path)
+
+    assert message in str(caught.value)
+    assert "bad" in str(caught.value)
+
+
+def test_a_file_that_is_no_chip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.npz"
+    path.write_text("hello")
+
+    with pytest.raises(MachineError, match="cannot read chip file"):
+        Chip.load(path)
+    with pytest.raises(MachineError, match="gone.npz"):
+        Chip.load(tmp_path / "gone.npz")
+
+
+def test_pickled_objects_in_a_chip_file_are_never_loaded(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    np.savez(file, splitter_in=np.array([{"a": 1}], dtype=object))
+    path = tmp_path / "pickle.npz"
+    path.write_bytes(file.getvalue())
+
+    with pytest.raises(MachineError, match="cannot read chip file"):
+        Chip.load(path)
