@@ -149,7 +149,7 @@ MODELS.register("tumour-unet")(
         build=tumour_unet,
         licence="Apache-2.0",
         file="tumour_unet.onnx",
-        sha256="MODELHASH",
+        sha256="bf3b193f82c560178205dd6ac2ded37c540278f9f361a64c2d9c639c0561df9a",
     )
 )
 MODELS.register("buda-unet")(
