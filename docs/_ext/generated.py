@@ -17,6 +17,11 @@ def _table(header: list[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _value(value: object) -> str:
+    """Return a value as a machine's file has it."""
+    return "`none`" if value is None else f"`{value}`"
+
+
 def _first_line(value: object) -> str:
     return (value.__doc__ or "").strip().splitlines()[0].replace("``", "`")
 
@@ -42,7 +47,7 @@ def _machine_fields() -> str:
     from photonpu import Machine
 
     rows = (
-        (f"`{field.path}`", field.type, f"`{field.default}`", field.unit, field.description)
+        (f"`{field.path}`", field.type, _value(field.default), field.unit, field.description)
         for field in Machine.fields()
     )
     return _table(["key", "type", "default", "unit", "meaning"], rows)
@@ -61,7 +66,7 @@ def _presets() -> str:
     )
     parts = [overview]
     for name, machine in machines:
-        rows = ((f"`{k}`", f"`{machine.get(k)}`", text) for k, text in machine.sources.items())
+        rows = ((f"`{k}`", _value(machine.get(k)), text) for k, text in machine.sources.items())
         parts.append(f"### {name}\n\n" + _table(["key", "value", "source"], rows))
     return "\n".join(parts)
 
@@ -76,7 +81,7 @@ def _models() -> str:
 def _datasets() -> str:
     from photonpu.models.datasets import DATASETS
 
-    rows = ((f"`{name}`", layout.holds) for name, layout in DATASETS.items())
+    rows = ((f"`{name}`", f"`{layout.holds}`") for name, layout in DATASETS.items())
     return _table(["format", "layout"], rows)
 
 
