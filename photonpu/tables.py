@@ -48,11 +48,28 @@ def engineering(value: float, unit: str = "") -> str:
     return f"{shown:.{digits}f} {_PREFIXES[prefix]}{unit}".rstrip()
 
 
+def printable(text: str) -> str:
+    r"""Return `text` with what a terminal would not print as one character shown escaped.
+
+    Names inside a model file are untrusted: without this they could move the cursor.
+
+    Examples
+    --------
+    >>> printable("\x1b[2Jgone")
+    '\\x1b[2Jgone'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], align: str = "") -> str:
     """Return `rows` under `header` as aligned text, without a newline at the end.
 
-    Cells are turned to text by `str`. What a terminal would not print as one character is shown
-    escaped, since names inside a model file are untrusted text.
+    Cells are turned to text by `str` and made `printable`.
 
     Parameters
     ----------
@@ -77,7 +94,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], align: s
     head   30.0 µJ
     """
     align = align or "l" + "r" * (len(header) - 1)
-    cells = [[_printable(str(cell)) for cell in row] for row in (header, *rows)]
+    cells = [[printable(str(cell)) for cell in row] for row in (header, *rows)]
     for row in (align, *cells):
         if len(row) != len(header):
             raise ValueError(f"a row of {len(row)} columns in a table of {len(header)}")
@@ -93,12 +110,3 @@ def _line(row: Sequence[str], widths: Sequence[int], align: str) -> str:
         for cell, width, side in zip(row, widths, align, strict=True)
     )
     return "  ".join(padded).rstrip()
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )

@@ -20,6 +20,7 @@ from photonpu.cli import models as models_verb
 from photonpu.cli import simulate as simulate_verb
 from photonpu.cli import sweep as sweep_verb
 from photonpu.errors import PhotonpuError, UnsupportedModelError
+from photonpu.tables import printable
 
 ERROR, UNSUPPORTED, INTERRUPTED = 1, 3, 130
 
@@ -35,7 +36,7 @@ class Verbs(TyperGroup):
             try:
                 return super().invoke(ctx)
             except PhotonpuError as error:
-                typer.echo(f"error: {error}", err=True)
+                typer.echo(f"error: {_lines(error)}", err=True)
                 unsupported = isinstance(error, UnsupportedModelError)
                 raise typer.Exit(UNSUPPORTED if unsupported else ERROR) from None
             except KeyboardInterrupt:
@@ -87,6 +88,11 @@ def _options(
     pass
 
 
+def _lines(message: object) -> str:
+    """Return a message whose names from files can do nothing to a terminal."""
+    return "\n".join(printable(line) for line in str(message).split("\n"))
+
+
 def _tell(
     message: Warning | str,
     category: type[Warning],
@@ -96,4 +102,4 @@ def _tell(
     line: str | None = None,
 ) -> None:
     """Show a warning as one line, without the place in the source that it came from."""
-    print(f"warning: {message}", file=file or sys.stderr)
+    print(f"warning: {_lines(message)}", file=file or sys.stderr)

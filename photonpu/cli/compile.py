@@ -26,16 +26,15 @@ def compile_model(
     """Compile a model for a machine and write the program; default output: MODEL's name + .ppu."""
     from photonpu.cli.inputs import read_arrays, read_program, read_shapes
     from photonpu.cli.summary import describe, describe_text
+    from photonpu.sweep.runner import unranged
 
     if model.endswith(".ppu"):
         raise typer.BadParameter(f"{model} is a program already", param_hint="MODEL")
-    program, _ = read_program(
-        model,
-        machine,
-        settings,
-        calibration=None if calibration is None else read_arrays(calibration),
-        shapes=read_shapes(shape),
-    )
+    ranges = None if calibration is None else read_arrays(calibration)
+    with unranged():  # the program notes it
+        program, _ = read_program(
+            model, machine, settings, calibration=ranges, shapes=read_shapes(shape)
+        )
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     program.save(path)
     emit(

@@ -37,14 +37,13 @@ def estimate_cost(
     """Estimate latency, energy and area: in total, by component and by layer."""
     from photonpu.cli.inputs import read_arrays, read_program, read_shapes
     from photonpu.simulator import estimate
+    from photonpu.sweep.runner import unranged
 
-    program, target = read_program(
-        model,
-        machine,
-        settings,
-        calibration=None if calibration is None else read_arrays(calibration),
-        shapes=read_shapes(shape),
-    )
+    ranges = None if calibration is None else read_arrays(calibration)
+    with unranged():
+        program, target = read_program(
+            model, machine, settings, calibration=ranges, shapes=read_shapes(shape)
+        )
     found = estimate(program, batch, machine=target)
     if csv_file is not None:
         write_file(csv_file, _layers(found).encode())

@@ -114,9 +114,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"'{path}' holds one array without a name; save it with np.savez")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise InputError(f"'{path}' holds one array without a name; save it with np.savez")
+        with file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise InputError(f"'{path}': no such file") from None

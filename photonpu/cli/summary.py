@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from photonpu.tables import engineering, text_table
+from photonpu.tables import engineering, printable, text_table
 
 if TYPE_CHECKING:
     from photonpu.program import Program
@@ -74,12 +74,12 @@ def describe_text(program: Program) -> str:
     operators = [operator for step in program.host_steps for operator in step.operators]
     kinds = sorted({operator.op for operator in operators})
     head = (
-        f"{program.name}: {program.parameters:,} parameters, {len(steps)} layers on the meshes in "
+        f"{printable(program.name)}: {program.parameters:,} parameters, "
+        f"{len(steps)} layers on the meshes in "
         f"{len(program.tiles)} tiles of {program.tiles.ports} ports, "
         f"{100 * mac_share(program):.1f} % of all MACs\n"
         f"machine {program.machine.name}, {program.machine.cores} cores"
     )
     digital = f"digital: {len(operators)} operators ({', '.join(kinds)})" if operators else ""
-    return "\n".join(
-        part for part in (head, "", table, digital, *program.notes) if part or not head
-    )
+    lines = [head, "", table, *([digital] if digital else [])]
+    return "\n".join(lines + [f"note: {note}" for note in program.notes])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import photonpu
-from photonpu.errors import SweepError
+from photonpu.errors import PhotonpuWarning, SweepError
 from photonpu.hardware import Machine
 from photonpu.models.metrics import METRICS
 from photonpu.sweep.points import Work, run
@@ -140,10 +142,22 @@ def sweep(
             tiles=len(program.tiles),
         )
 
-    work = Work(lambda at: compile(proto, at, calibration=samples), measure, subject)
+    def make(at: Machine) -> Program:
+        with unranged() if samples is None else contextlib.nullcontext():
+            return compile(proto, at, calibration=samples)
+
+    work = Work(make, measure, subject)
     with Store(store) as opened:
         points = run(grid(settled), base, work, opened, quiet=quiet)
     return Study(tuple(settled), names, points)
+
+
+@contextlib.contextmanager
+def unranged() -> Iterator[None]:
+    """Keep the compiler from warning of ranges without data, where only costs are asked for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "converter ranges", PhotonpuWarning)
+        yield
 
 
 def _fingerprint(dataset: Dataset) -> str:

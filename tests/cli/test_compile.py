@@ -1,0 +1,146 @@
+"""``photonpu compile`` and ``estimate``: a program file, and what it costs."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from photonpu.program import Program
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import CommandLine
+
+
+def test_a_model_becomes_a_program_file(
+    photonpu: CommandLine, tiny: Path, squares: Path, tmp_path: Path
+) -> None:
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, image=np.load(squares)["image"])
+    out = tmp_path / "tiny.ppu"
+    told = photonpu.json(
+        "compile", tiny, "-o", out, "--set", "mesh.ports=8", "--calibration", samples
+    )
+    program = Program.load(out)
+    assert program.machine.mesh.ports == told["ports"] == 8
+    # Nine taps do not fit eight ports: two tiles, each with one row.
+    assert told["tiles"] == len(program.tiles) == 2
+    assert told["macs"] == 9 * 8 * 8
+    assert told["mac_share_on_mesh"] == 1.0
+    assert told["parameters"] == 9
+    assert [item["op"] for item in told["digital"]] == ["Sigmoid"]
+    assert told["notes"] == []
+
+
+def test_the_summary_names_layers_and_what_stays_digital(
+    photonpu: CommandLine, tiny: Path, tmp_path: Path
+) -> None:
+    result = photonpu("compile", tiny, "-o", tmp_path / "tiny.ppu")
+    assert "1 layers on the meshes in 1 tiles of 64 ports, 100.0 % of all MACs" in result.stdout
+    assert "digital: 1 operators (Sigmoid)" in result.stdout
+    assert "note: converter ranges come from one sample" in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_program_is_not_compiled_again(photonpu: CommandLine, tmp_path: Path) -> None:
+    result = photonpu("compile", tmp_path / "old.ppu")
+    assert result.exit_code == 2
+    assert "is a program already" in result.stderr
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_program(
+    photonpu: CommandLine,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    out = folder / "tiny.ppu"
+    out.write_text("old")
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, failing, full)
+    result = photonpu("compile", tiny, "-o", out)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: cannot write '{out}': No space left on device; free")
+    assert result.stdout == ""
+    assert out.read_text() == "old"
+    assert list(folder.iterdir()) == [out]
+
+
+def test_the_estimate_of_a_program_is_that_of_its_model(
+    photonpu: CommandLine, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tiny.ppu"
+    photonpu.json("compile", tiny, "-o", out)
+    of_model = photonpu.json("estimate", tiny)
+    of_program = photonpu.json("estimate", out)
+    assert of_model == of_program
+    assert of_model["latency_s"] > 0
+    assert of_model["energy_j"] > 0
+
+
+def test_the_estimate_shows_totals_components_and_layers(photonpu: CommandLine, tiny: Path) -> None:
+    result = photonpu("estimate", tiny, "--batch", 4)
+    assert "tiny on mzi64-eo, 4 samples" in result.stdout
+    assert "laser" in result.stdout
+    assert "conv" in result.stdout
+    assert result.stderr == ""
+
+
+def test_the_layers_of_an_estimate_can_be_had_as_csv(
+    photonpu: CommandLine, tiny: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "layers.csv"
+    found = photonpu.json("estimate", tiny, "--csv", path)
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [layer["name"] for layer in found["layers"]]
+    assert sum(float(row["energy_j"]) for row in rows) == pytest.approx(found["energy_j"])
+
+
+def test_another_machine_may_run_a_program_of_the_same_mesh(
+    photonpu: CommandLine, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tiny.ppu"
+    photonpu.json("compile", tiny, "-o", out)
+    slow = photonpu.json("estimate", out, "--set", "clock_ghz=0.001")
+    fast = photonpu.json("estimate", out)
+    assert slow["latency_s"] > 100 * fast["latency_s"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [("mesh.ports=32", "ports"), ("mesh.topology=reck", "topology"), ("cores=2", "cores")],
+)
+def test_a_program_refuses_a_machine_of_another_mesh(
+    photonpu: CommandLine, tiny: Path, tmp_path: Path, setting: str, what: str
+) -> None:
+    out = tmp_path / "tiny.ppu"
+    photonpu.json("compile", tiny, "-o", out)
+    for verb in ("estimate", "simulate"):
+        more = ["--data", "shipped"] if verb == "simulate" else []
+        result = photonpu(verb, out, "--set", setting, *more)
+        assert result.exit_code == 1
+        assert f"error: program needs {what}" in result.stderr
+        assert "compile it for this machine" in result.stderr
+
+
+def test_a_missed_bound_has_its_own_exit_code(photonpu: CommandLine, tiny: Path) -> None:
+    kept = photonpu("estimate", tiny, "--max-energy-mj", "1000", "--max-latency-ms", "1000")
+    assert kept.exit_code == 0
+    missed = photonpu("estimate", tiny, "--max-energy-mj", "0", "--max-latency-ms", "0")
+    assert missed.exit_code == 4
+    assert "tiny on mzi64-eo" in missed.stdout
+    assert "bound missed: latency " in missed.stderr
+    assert "mJ is above 0 mJ" in missed.stderr

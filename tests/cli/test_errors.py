@@ -1,0 +1,150 @@
+"""Bad input: one line on stderr that names the thing and the remedy, and an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import CommandLine
+
+
+def test_a_missing_model_says_where_models_are_listed(photonpu: CommandLine) -> None:
+    result = photonpu("estimate", "missing.onnx")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        "error: 'missing.onnx': no such file, and no model is called so; "
+        "`photonpu models` lists those that come with photonpu\n"
+    )
+
+
+def test_a_mistyped_model_of_the_zoo_names_the_nearest(photonpu: CommandLine) -> None:
+    result = photonpu("estimate", "tumor-unet")
+    assert result.exit_code == 1
+    assert "did you mean 'tumour-unet'?" in result.stderr
+
+
+def test_a_missing_program_says_how_one_is_made(photonpu: CommandLine) -> None:
+    result = photonpu("estimate", "missing.ppu")
+    assert result.exit_code == 1
+    assert result.stderr == ("error: 'missing.ppu': no such file; `photonpu compile` makes one\n")
+
+
+def test_a_text_file_named_onnx_is_no_model(photonpu: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "notes.onnx"
+    path.write_text("these are not weights\n" * 20)
+    result = photonpu("estimate", path)
+    assert result.exit_code == 1
+    assert f"error: '{path}' is not an ONNX model" in result.stderr
+
+
+def test_a_text_file_named_ppu_is_no_program(photonpu: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "notes.ppu"
+    path.write_text("these are not phases\n" * 20)
+    result = photonpu("estimate", path)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert str(path) in result.stderr
+
+
+def test_a_mistyped_preset_names_the_nearest(photonpu: CommandLine, tiny: Path) -> None:
+    result = photonpu("estimate", tiny, "--machine", "mzi64-oe")
+    assert result.exit_code == 1
+    assert "did you mean 'mzi64-eo'?" in result.stderr
+
+
+def test_a_mistyped_key_names_the_nearest(photonpu: CommandLine, tiny: Path) -> None:
+    result = photonpu("estimate", tiny, "--set", "mesh.prots=32")
+    assert result.exit_code == 1
+    assert "did you mean 'mesh.ports'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "mesh.ports"], "--set mesh.ports: write --set KEY=VALUE"),
+        (["--set", "cores=1", "--set", "cores=2"], "--set cores: given twice"),
+        (["--shape", "image=1x?"], "--shape image=1x?: write whole numbers, as in 1x1x128x128"),
+        (["--calibration", "no.npz"], "'no.npz': no such file"),
+    ],
+)
+def test_a_malformed_option_says_how_it_is_written(
+    photonpu: CommandLine, tiny: Path, words: list[str], message: str
+) -> None:
+    result = photonpu("estimate", tiny, *words)
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {message}\n"
+
+
+def test_nan_in_weights_names_the_tensor(photonpu: CommandLine, nan_network: Path) -> None:
+    result = photonpu("estimate", nan_network)
+    assert result.exit_code == 1
+    assert "kernel" in result.stderr
+    assert "NaN" in result.stderr
+
+
+def test_an_operator_that_nobody_knows_has_its_own_exit_code(
+    photonpu: CommandLine, strange_network: Path
+) -> None:
+    result = photonpu("estimate", strange_network)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: node 'last' (Entangle of 'org.example')")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no arrays", "is no .npz file of numbers"),
+        (b"", "is no .npz file of numbers"),
+        (None, "holds one array without a name; save it with np.savez"),
+    ],
+)
+def test_input_that_is_no_npz_says_what_is_needed(
+    photonpu: CommandLine, tiny: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "input.npz"
+    if content is None:
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        path.write_bytes(content)
+    result = photonpu("simulate", tiny, "--input", path)
+    assert result.exit_code == 1
+    assert f"error: '{path}' {message}" in result.stderr
+
+
+def test_pickled_input_is_refused(photonpu: CommandLine, tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "input.npz"
+    np.savez(path, image=np.array([{}], dtype=object))
+    result = photonpu("simulate", tiny, "--input", path)
+    assert result.exit_code == 1
+    assert "is no .npz file of numbers" in result.stderr
+
+
+def test_a_missing_dataset_names_the_shipped_one(photonpu: CommandLine, tiny: Path) -> None:
+    result = photonpu("simulate", tiny, "--data", "missing.npz")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: 'missing.npz': no such file or folder; --data shipped uses the shipped set\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give one of the two"),
+        (["--data", "shipped", "--input", "x.npz"], "give one of the two"),
+        (["--data", "shipped", "--metrics", "iou", "--min-dice", "0.5"], "needs 'dice'"),
+        (["--data", "shipped", "--chips", "0"], "--chips"),
+    ],
+)
+def test_wrong_usage_has_its_own_exit_code(
+    photonpu: CommandLine, tiny: Path, words: list[str], message: str
+) -> None:
+    result = photonpu("simulate", tiny, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
