@@ -203,9 +203,6 @@ def value_problems(error: ValidationError, things: Mapping[str, str]) -> list[st
     for item in error.errors(include_url=False):
         path = ".".join(str(part) for part in item["loc"])
         thing = things.get(path.partition(".")[0], "a machine")
-        if item["type"] == "missing":
-            problems.append(f"{path}: missing; {thing} needs it")
-            continue
         needs, hint = _needs(item["type"], item.get("ctx", {}), item["input"])
         problems.append(f"{path}={_shown(item['input'])}: {thing} needs {needs}{hint}")
     return problems
@@ -216,10 +213,8 @@ def _needs(kind: str, context: Mapping[str, object], found: object) -> tuple[str
     if kind == "literal_error":
         choices = str(context["expected"])
         return choices, did_you_mean(str(found), choices.replace("'", "").split(" or "))
-    for prefix, needs in _NEEDS.items():
-        if kind.startswith(prefix):
-            return needs.format(**context), ""
-    return f"another value ({kind.replace('_', ' ')})", ""
+    known = (needs for prefix, needs in _NEEDS.items() if kind.startswith(prefix))
+    return next(known, "another value").format(**context), ""
 
 
 _NEEDS = {

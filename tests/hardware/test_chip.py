@@ -181,3 +181,13 @@ def test_pickled_objects_in_a_chip_file_are_never_loaded(tmp_path: Path) -> None
 
     with pytest.raises(MachineError, match="cannot read chip file"):
         Chip.load(path)
+
+
+def test_a_chip_file_that_is_too_large_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "large.npz")
+    monkeypatch.setattr("photonpu.hardware.chip._MAX_BYTES", 1000)
+
+    with pytest.raises(MachineError, match="bytes; 2 GB is the limit"):
+        Chip.load(path)
