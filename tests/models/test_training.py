@@ -16,7 +16,7 @@ from photonpu.models.preprocess import halve, halve_mask, zscore
 from photonpu.models.training import anatomy, cheng, synthetic
 from photonpu.models.training.__main__ import main
 from photonpu.models.training.extras import need
-from photonpu.models.training.train import Recipe, Training, dice, loss, predict, train
+from photonpu.models.training.train import Recipe, Training, loss, predict, train, validate
 from photonpu.models.unet import UNet
 
 
@@ -182,15 +182,6 @@ def test_the_command_reports_an_error_and_returns_1(
     assert not list(tmp_path.iterdir())
 
 
-def test_dice_follows_monai_where_masks_are_empty() -> None:
-    blank, full = np.zeros((2, 2)), np.ones((2, 2))
-    half = np.array([[1, 1], [0, 0]])
-
-    scores = dice(np.stack([blank, blank, full, full]), np.stack([blank, full, full, half]))
-
-    npt.assert_allclose(scores, [1, 0, 1, 4 / 6])
-
-
 def test_the_rate_rises_over_a_tenth_and_falls_to_zero() -> None:
     recipe = Recipe(epochs=10, slices_per_epoch=160, batch=16, learning_rate=1.0)
 
@@ -260,6 +251,8 @@ def test_training_lowers_the_loss(few: cheng.Slices) -> None:
 
     assert losses[-1] < 0.8 * losses[0]
     assert predict(training.size, training.average, few).shape == (6, 32, 32)
+    assert 0 <= validate(training, few) <= 1
+    assert np.isnan(validate(training, cheng.Slices(few.image[:0], few.mask[:0], few.id[:0])))
 
 
 def test_the_loss_of_a_sure_and_right_network_is_zero_even_where_nothing_is() -> None:

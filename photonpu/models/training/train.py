@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photonpu.errors import DataError
+from photonpu.models.metrics import dice
 from photonpu.models.preprocess import zscore
 from photonpu.models.training import augment, network
 from photonpu.models.training.cheng import Slices
@@ -88,23 +89,6 @@ def loss(logits: Any, mask: Any) -> Any:
     overlap = (probability * mask).sum(dim=(1, 2, 3))
     total = probability.sum(dim=(1, 2, 3)) + mask.sum(dim=(1, 2, 3))
     return entropy + 1.0 - ((2.0 * overlap + 1.0) / (total + 1.0)).mean()
-
-
-def dice(prediction: npt.NDArray[Any], truth: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Score each slice by Dice; two empty masks count 1, one empty mask 0 (MONAI's convention).
-
-    Parameters
-    ----------
-    prediction, truth : numpy.ndarray of bool or 0 and 1, shape (slices, height, width)
-
-    Returns
-    -------
-    numpy.ndarray, shape (slices,)
-    """
-    axes = (1, 2)
-    total = prediction.astype(np.int64).sum(axes) + truth.astype(np.int64).sum(axes)
-    overlap = (prediction.astype(bool) & truth.astype(bool)).sum(axes)
-    return np.where(total == 0, 1.0, 2.0 * overlap / np.maximum(total, 1))
 
 
 def predict(size: UNet, tensors: network.Tensors, slices: Slices) -> npt.NDArray[np.bool_]:
@@ -223,6 +207,16 @@ def _pick(
     return np.stack(images), np.stack(masks).astype(np.float32)
 
 
+def validate(training: Training, slices: Slices) -> float:
+    """Return the mean Dice of the averaged weights, NaN where there are no slices."""
+    if not len(slices):
+        return float("nan")
+    masks = predict(training.size, training.average, slices)
+    return float(
+        np.mean([dice(mask, truth > 0) for mask, truth in zip(masks, slices.mask, strict=True)])
+    )
+
+
 def train(
     recipe: Recipe,
     parts: dict[str, Slices],
@@ -253,12 +247,7 @@ def train(
     while training.epoch < recipe.epochs:
         value = training.run_epoch(parts["training"], synthetic["training"])
         training.save(checkpoint)
-        scores = [
-            dice(predict(training.size, training.average, part["validation"]), truth.mask).mean()
-            if len(truth := part["validation"])
-            else float("nan")
-            for part in (parts, synthetic)
-        ]
+        scores = [validate(training, part["validation"]) for part in (parts, synthetic)]
         report(
             f"epoch {training.epoch}/{recipe.epochs}: loss {value:.4f}, "
             f"validation Dice {scores[0]:.3f} real, {scores[1]:.3f} synthetic"
