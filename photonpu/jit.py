@@ -6,6 +6,7 @@ program file or in the installed package.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import threading
@@ -25,6 +26,9 @@ def jit(*, parallel: bool = False, fastmath: bool | frozenset[str] = False) -> C
     zero), and is cached in ``$NUMBA_CACHE_DIR`` if that is set, else in ``photonpu/numba`` under
     ``$XDG_CACHE_HOME`` or ``~/.cache``. Where that folder cannot be made or written, functions
     are compiled anew in each process. Other people's functions keep their own cache.
+
+    Numba looks for edits in the function's own file only. Functions may call compiled ones from
+    other files named ``kernels*.py`` in the same folder: the cache is kept by all their contents.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ def jit(*, parallel: bool = False, fastmath: bool | frozenset[str] = False) -> C
         with _folder_lock:
             given = numba.config.CACHE_DIR
             folder = given or _own_folder()
-            numba.config.CACHE_DIR = folder
+            numba.config.CACHE_DIR = folder and os.path.join(folder, _edition(function))
             try:
                 return numba.njit(cache=bool(folder), **options)(function)  # type: ignore[no-any-return]
             finally:
@@ -71,3 +75,12 @@ def _own_folder() -> str:
     except (OSError, RuntimeError):
         return ""
     return str(folder)
+
+
+def _edition(function: Callable[..., object]) -> str:
+    """Return a name for the contents of all ``kernels*.py`` beside the file of `function`."""
+    home = Path(function.__code__.co_filename).parent
+    digest = hashlib.sha256()
+    for path in sorted(home.glob("kernels*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,8 +1,9 @@
 """One mesh of interferometers as algebra: unitary matrices, phases, errors, and back."""
 
 from photonpu.mesh.layouts import Layout
-from photonpu.mesh.meshes import MESHES, Phases, Topology, decompose, haar, matrix
+from photonpu.mesh.meshes import MESHES, Phases, Topology, correct, decompose, haar, matrix
 from photonpu.mesh.mzi import attenuation, splitter, transfer
+from photonpu.mesh.tiles import tile_matrices
 
 __all__ = [
     "MESHES",
@@ -10,9 +11,11 @@ __all__ = [
     "Phases",
     "Topology",
     "attenuation",
+    "correct",
     "decompose",
     "haar",
     "matrix",
     "splitter",
+    "tile_matrices",
     "transfer",
 ]

@@ -136,7 +136,7 @@ def reck(ports: int) -> tuple[Layout, Elimination]:
 
 
 def _build(ports: int, steps: list[_Step]) -> tuple[Layout, Elimination]:
-    """Number the interferometers of `steps` column by column, rows ascending."""
+    """Give the interferometers of `steps` their numbers: column by column, rows ascending."""
     if ports < 2:
         raise InputError(f"ports={ports}: a mesh needs 2 or more")
     pair = np.array([step.pair for step in steps], dtype=np.int32)

@@ -63,7 +63,7 @@ def _enter(name: str, build: Callable[[int], tuple[Layout, Elimination]]) -> Non
         return build(ports)[0]
 
     def decompose_all(unitaries: Complexes) -> Phases:
-        from photonpu.mesh import kernels
+        from photonpu.mesh import kernels_elimination as kernels
 
         steps = build(unitaries.shape[1])[1]
         return Phases(
@@ -147,19 +147,64 @@ def matrix(
     from photonpu.mesh import kernels
 
     row = MESHES[topology].layout(phases.psi.shape[1]).row
-    into, out, loss = (
-        np.ascontiguousarray(np.broadcast_to(np.asarray(a, dtype=np.float64), phases.theta.shape))
-        for a in (alpha, beta, loss_db)
-    )
-    gain = 10.0 ** (-loss / 20.0)
+    gain = 10.0 ** (-_each(loss_db, phases) / 20.0)
     result: Complexes = kernels.matrix(
-        *(np.ascontiguousarray(a) for a in (phases.theta, phases.phi, phases.psi)),
+        np.ascontiguousarray(phases.theta),
+        np.ascontiguousarray(phases.phi),
+        np.ascontiguousarray(phases.psi),
         row,
-        into,
-        out,
+        _each(alpha, phases),
+        _each(beta, phases),
         gain,
     )
     return result
+
+
+def correct(
+    phases: Phases, topology: str, alpha: ArrayLike, beta: ArrayLike
+) -> tuple[Phases, NDArray[np.int32]]:
+    """Return phases that make up for measured splitter errors.
+
+    Parameters
+    ----------
+    phases
+        Of T meshes without errors, theta in [0, pi].
+    topology
+        A name in `MESHES`.
+    alpha, beta
+        Measured errors of the angles of the input and output splitters, rad; anything that
+        broadcasts to (T, K).
+
+    Returns
+    -------
+    Phases
+        For the meshes with these errors.
+    NDArray[np.int32]
+        (T,) how many interferometers cannot reach the split that they should have.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such topology.
+    """
+    from photonpu.mesh import kernels
+
+    theta, phi, psi, clipped = kernels.correct(
+        np.ascontiguousarray(phases.theta),
+        np.ascontiguousarray(phases.phi),
+        np.ascontiguousarray(phases.psi),
+        np.zeros_like(phases.psi),
+        MESHES[topology].layout(phases.psi.shape[1]).row,
+        _each(alpha, phases),
+        _each(beta, phases),
+    )
+    return Phases(theta, phi, psi), clipped
+
+
+def _each(value: ArrayLike, phases: Phases) -> Floats:
+    """Return `value` for each interferometer of each mesh, (T, K)."""
+    numbers = np.asarray(value, dtype=np.float64)
+    return np.ascontiguousarray(np.broadcast_to(numbers, phases.theta.shape))
 
 
 def haar(ports: int, count: int, seed: int) -> Complexes:

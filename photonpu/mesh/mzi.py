@@ -91,10 +91,10 @@ def attenuation(theta: ArrayLike, alpha: ArrayLike = 0.0, beta: ArrayLike = 0.0)
     """
     half, into, out = np.broadcast_arrays(0.5 * np.asarray(theta), alpha, beta)
     through = np.sin(half) * np.cos(into - out)
-    return through + 1j * np.cos(half) * np.sin(into + out)
+    return np.asarray(through + 1j * np.cos(half) * np.sin(into + out))
 
 
 def _matrix(a: ArrayLike, b: ArrayLike, c: ArrayLike, d: ArrayLike) -> Complexes:
     """Return ``[[a, b], [c, d]]`` with the axes of the entries in front."""
     entries = np.stack(np.broadcast_arrays(a, b, c, d), axis=-1).astype(np.complex128)
-    return entries.reshape(*entries.shape[:-1], 2, 2)
+    return np.asarray(entries.reshape(*entries.shape[:-1], 2, 2))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.mesh.mzi import transfer
+from photonpu.mesh.mzi import attenuation, transfer
+from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -123,6 +124,143 @@ def matrix(
             product = _embed(block, first, ports) @ product
         result[t] = np.diag(np.exp(1j * psi[t])) @ product
     return result
+
+
+def correct(
+    theta: Floats,
+    phi: Floats,
+    psi: Floats,
+    owed: Floats,
+    row: Ints,
+    alpha: Floats,
+    beta: Floats,
+) -> tuple[Floats, Floats, Floats, Ints]:
+    """Choose phases that make up for measured splitter errors, one interferometer at a time.
+
+    Local correction of Bandyopadhyay, Hamerly and Englund, "Hardware error correction for
+    programmable photonics" (2021), Optica 8, 1247. Each imperfect interferometer ``T'`` gets the
+    split of the perfect one, as near as it can, and the phases between the two are owed to the
+    interferometers behind it.
+
+    Parameters
+    ----------
+    theta, phi, psi
+        (T, K), (T, K), (T, N) phases for a mesh without errors, theta in [0, pi].
+    owed
+        (T, N) phases that the light should already have and has not.
+    row
+        (K,) upper waveguide of each interferometer, in the order of propagation.
+    alpha, beta
+        (T, K) measured errors of the angles of the input and output splitters.
+
+    Returns
+    -------
+    theta, phi, psi
+        Corrected phases; phi and psi in [0, 2 pi).
+    clipped
+        (T,) interferometers whose split cannot be reached.
+    """
+    new_theta, new_phi, new_psi = theta.copy(), phi.copy(), psi.copy()
+    clipped = np.zeros(len(theta), dtype=np.int32)
+    for t in range(len(theta)):
+        due = np.exp(1j * owed[t])
+        for k, m in enumerate(row):
+            a, b = alpha[t, k], beta[t, k]
+            goal = transfer(theta[t, k], phi[t, k]) @ np.diag(due[m : m + 2])
+            lowest, highest = np.sin(a + b) ** 2, np.cos(a - b) ** 2
+            share = (abs(goal[0, 0]) ** 2 - lowest) / (highest - lowest)
+            clipped[t] += share < 0.0 or share > 1.0
+            new_theta[t, k] = 2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
+            bare = transfer(new_theta[t, k], 0.0, a, b)
+            new_phi[t, k] = np.angle(bare[0, 1] * goal[0, 0] / (bare[0, 0] * goal[0, 1]))
+            real = transfer(new_theta[t, k], new_phi[t, k], a, b)
+            overlap = np.sum(goal * real.conj(), axis=1)
+            due[m : m + 2] = overlap / abs(overlap)
+        new_psi[t] += np.angle(due)
+    return new_theta, wrap(new_phi), wrap(new_psi), clipped
+
+
+def tile_matrices(
+    theta: Floats,
+    phi: Floats,
+    psi: Floats,
+    attenuator: Floats,
+    core: Ints,
+    known: Splitters,
+    splitters: Splitters,
+    errors: Errors,
+    plan: Plan,
+    within: Couplings,
+    line: Couplings,
+) -> Complexes:
+    """Return the field transfer of tiles ``U diag(a) V^H`` on cores with errors.
+
+    Phases are corrected for the known splitter errors, rounded to what the converters can set,
+    moved by the heat of their neighbours and by static errors, in this order; light then meets
+    the actual splitters and losses. An attenuator passes ``sin(theta/2)``; the phase that its
+    splitter errors add is owed to the mesh of U.
+
+    Parameters
+    ----------
+    theta, phi
+        (T, 2, K) internal and external phases of the meshes of ``V^H`` and ``U``.
+    psi
+        (T, 2, N) output phases.
+    attenuator
+        (T, N) internal phases of the attenuators.
+    core
+        (T,) the core each tile runs on.
+    known
+        Splitter errors that the correction knows; all zero for no correction.
+    splitters, errors
+        What the cores are really like.
+    plan
+        Layout and resolution.
+    within
+        Crosstalk between the 2 K + N shifters of a mesh: all theta, all phi, all psi.
+    line
+        Crosstalk between the N attenuators.
+
+    Returns
+    -------
+    NDArray[np.complex128]
+        (T, N, N) outputs by inputs.
+    """
+    tiles, ports = attenuator.shape
+    result = np.empty((tiles, ports, ports), dtype=np.complex128)
+    for t, c in enumerate(core):
+        goal, a, b = attenuator[t], known.attenuator_into[c], known.attenuator_out[c]
+        lowest, highest = np.sin(a + b) ** 2, np.cos(a - b) ** 2
+        share = (np.sin(goal / 2.0) ** 2 - lowest) / (highest - lowest)
+        column = 2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
+        owed = np.stack([np.zeros(ports), -np.angle(attenuation(column, a, b))])
+        column = _heated(_coded(column, plan.step), line) + errors.attenuator[c]
+        fields = attenuation(column, splitters.attenuator_into[c], splitters.attenuator_out[c])
+        into, out = splitters.into[c], splitters.out[c]
+        *wanted, _ = correct(theta[t], phi[t], psi[t], owed, plan.row, known.into[c], known.out[c])
+        coded = _coded(np.concatenate(wanted, axis=1), plan.step)
+        meshes = np.stack([_heated(phases, within) for phases in coded]) + errors.mesh[c]
+        inner, outer, last = np.split(meshes, [len(plan.row), 2 * len(plan.row)], axis=1)
+        first, second = matrix(inner, outer, last, plan.row, into, out, errors.gain[c])
+        result[t] = second @ np.diag(errors.attenuator_gain[c] * fields) @ first
+    return result
+
+
+def _coded(phase: Floats, step: float) -> Floats:
+    """Return phases as converters set them: in [0, 2 pi), the nearest multiple of `step`."""
+    wrapped = wrap(phase)
+    if step == 0.0:
+        return wrapped
+    return wrap(np.floor(wrapped / step + 0.5) % np.round(2.0 * np.pi / step) * step)
+
+
+def _heated(phase: Floats, couplings: Couplings) -> Floats:
+    """Return phases with what each shifter gains from the heat of its neighbours."""
+    gained = [
+        np.sum(couplings.strength[start:stop] * phase[couplings.neighbour[start:stop]])
+        for start, stop in zip(couplings.first, couplings.first[1:], strict=False)
+    ]
+    return phase + np.array(gained)
 
 
 def wrap(phase: Floats) -> Floats:

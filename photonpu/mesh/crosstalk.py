@@ -1,0 +1,112 @@
+"""Thermal crosstalk: where the heaters of a mesh are, and how much each warms its neighbours.
+
+The floor plan: interferometer of column x and row y has its corner at ``(x length, y width)``;
+its phi shifter is a quarter and its theta shifter three quarters of the length further, on the
+upper waveguide. Output phases stand where the phi shifters of one more column would. Attenuators
+stand alone, one to a waveguide.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from photonpu.mesh.meshes import MESHES
+from photonpu.mesh.values import Couplings
+
+Floats = NDArray[np.float64]
+
+# Below this a neighbour does not count; kappa falls to it near 97 um.
+_NEGLIGIBLE = 1e-6
+_REACH_UM = 100.0
+
+
+def kappa(distance_um: ArrayLike) -> Floats:
+    """Return the share of a heater's phase that appears in a waveguide nearby.
+
+    Polynomial below 23 um and exponential of length 7.84 um from there, fitted to a simulated
+    and measured heater by Yin et al., SCATTER (2024, arXiv:2407.05510), `CrosstalkScheduler`.
+
+    Parameters
+    ----------
+    distance_um
+        Centre to centre.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        Radians for each radian of the heater's own phase.
+    """
+    d = np.asarray(distance_um, dtype=np.float64)
+    near = np.polyval(
+        (3.55117528e-7, -1.55789201e-5, -8.29631681e-6, 9.89616761e-3, -0.176013871, 1.0), d
+    )
+    return np.asarray(np.where(d < 23.0, near, 0.2167267 * np.exp(-0.12747211 * d)))
+
+
+def floor_plan(topology: str, ports: int, length_um: float, width_um: float) -> Floats:
+    """Return where the shifters of a mesh are: all theta, all phi, all psi.
+
+    Parameters
+    ----------
+    topology
+        A name in `MESHES`.
+    ports
+        Waveguides N; K interferometers.
+    length_um, width_um
+        Size of an interferometer along and across the light.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (2 K + N, 2) positions along and across the light, um.
+    """
+    layout = MESHES[topology].layout(ports)
+    theta = np.stack([layout.column + 0.75, layout.row.astype(np.float64)], axis=1)
+    phi = np.stack([layout.column + 0.25, layout.row.astype(np.float64)], axis=1)
+    psi = np.stack([np.full(ports, layout.depth + 0.25), np.arange(ports)], axis=1)
+    return np.concatenate([theta, phi, psi]) * (length_um, width_um)
+
+
+@lru_cache(maxsize=16)
+def mesh_couplings(topology: str, ports: int, length_um: float, width_um: float) -> Couplings:
+    """Return the crosstalk within one mesh; parameters as those of `floor_plan`."""
+    return couplings(floor_plan(topology, ports, length_um, width_um))
+
+
+@lru_cache(maxsize=16)
+def line_couplings(ports: int, width_um: float) -> Couplings:
+    """Return the crosstalk between attenuators that stand `width_um` apart in a line."""
+    return couplings(np.stack([np.zeros(ports), np.arange(ports) * width_um], axis=1))
+
+
+def no_couplings(shifters: int) -> Couplings:
+    """Return the crosstalk of shifters that do not heat each other."""
+    return Couplings(
+        np.zeros(shifters + 1, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0)
+    )
+
+
+def couplings(positions: Floats) -> Couplings:
+    """Return how shifters heat each other, those of less than 1e-6 left out.
+
+    Parameters
+    ----------
+    positions
+        (M, 2) places of the shifters, um.
+    """
+    from scipy.spatial import cKDTree
+
+    pairs = cKDTree(positions).query_pairs(_REACH_UM, output_type="ndarray")
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    strength = kappa(np.hypot(*(positions[both[:, 0]] - positions[both[:, 1]]).T))
+    both, strength = both[strength >= _NEGLIGIBLE], strength[strength >= _NEGLIGIBLE]
+    order = np.lexsort((both[:, 1], both[:, 0]))
+    counts = np.bincount(both[:, 0], minlength=len(positions))
+    return Couplings(
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
+        both[order, 1].astype(np.int32),
+        np.ascontiguousarray(strength[order]),
+    )

@@ -1,0 +1,122 @@
+"""What the kernels are made of, without branches so that loops vectorise.
+
+Numba calls the C library for sin, cos and atan2, one number at a time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.jit import jit
+
+Floats = NDArray[np.float64]
+Block = tuple[float, float, float, float, float, float, float, float]
+
+_TURN = 2.0 * math.pi
+_TAN_EIGHTH = math.sqrt(2.0) - 1.0
+_CONTRACT = frozenset({"contract"})
+
+
+@jit(fastmath=_CONTRACT)
+def wrap(phase: float) -> float:
+    """Return `phase` in [0, 2 pi)."""
+    wrapped = phase - _TURN * np.floor(phase / _TURN)
+    return wrapped if 0.0 <= wrapped < _TURN else 0.0
+
+
+@jit(fastmath=_CONTRACT)
+def arctan2(y: float, x: float) -> float:
+    """Return the angle of the point (x, y), within 5e-16.
+
+    The argument is folded to at most tan(pi/8); there a polynomial in its square, interpolated
+    at 12 Chebyshev nodes, is within 2e-18 of arctan(t) / t.
+    """
+    wide = abs(x)
+    high = abs(y)
+    large = max(wide, high)
+    small = min(wide, high)
+    fold = small > _TAN_EIGHTH * large
+    t = (small - large if fold else small) / (
+        small + large if fold else (large if large > 0.0 else 1.0)
+    )
+    z = t * t
+    series = -0.017805397205419446
+    series = series * z + 0.03796525745386593
+    series = series * z - 0.05035102456601552
+    series = series * z + 0.05846878297330872
+    series = series * z - 0.06662951813629191
+    series = series * z + 0.07692045330902225
+    series = series * z - 0.09090896809064027
+    series = series * z + 0.11111110744919658
+    series = series * z - 0.14285714279250245
+    series = series * z + 0.19999999999940893
+    series = series * z - 0.3333333333333312
+    angle = t + t * (z * series)
+    angle = angle + 0.25 * math.pi if fold else angle
+    angle = 0.5 * math.pi - angle if high > wide else angle
+    angle = math.pi - angle if x < 0.0 else angle
+    return -angle if y < 0.0 else angle
+
+
+@jit(fastmath=_CONTRACT)
+def sincos(x: float) -> tuple[float, float]:
+    """Return sin and cos of `x`, within 2e-16 for ``|x| < 1e5``.
+
+    The argument is reduced to at most pi/4 with pi/2 in three parts (Cody and Waite 1980); there
+    the Taylor series are within 5e-17.
+    """
+    n = np.floor(x * (2.0 / math.pi) + 0.5)
+    y = x - n * 1.5707963267341256
+    y = y - n * 6.077100506303966e-11
+    y = y - n * 2.0222662487959506e-21
+    z = y * y
+    sine = -1.0 / 1307674368000.0
+    sine = sine * z + 1.0 / 6227020800.0
+    sine = sine * z - 1.0 / 39916800.0
+    sine = sine * z + 1.0 / 362880.0
+    sine = sine * z - 1.0 / 5040.0
+    sine = sine * z + 1.0 / 120.0
+    sine = sine * z - 1.0 / 6.0
+    sine = y + y * (z * sine)
+    cosine = 1.0 / 20922789888000.0
+    cosine = cosine * z - 1.0 / 87178291200.0
+    cosine = cosine * z + 1.0 / 479001600.0
+    cosine = cosine * z - 1.0 / 3628800.0
+    cosine = cosine * z + 1.0 / 40320.0
+    cosine = cosine * z - 1.0 / 720.0
+    cosine = cosine * z + 1.0 / 24.0
+    cosine = cosine * z - 0.5
+    cosine = 1.0 + z * cosine
+    quadrant = n - 4.0 * np.floor(0.25 * n)
+    odd = quadrant == 1.0 or quadrant == 3.0
+    first = cosine if odd else sine
+    second = sine if odd else cosine
+    return (
+        -first if quadrant >= 2.0 else first,
+        -second if quadrant == 1.0 or quadrant == 2.0 else second,
+    )
+
+
+@jit(fastmath=_CONTRACT)
+def mix_rows(field: Floats, first: int, start: int, stop: int, block: Block) -> None:
+    """Multiply rows `first` and ``first + 1``, from `start` to `stop`, by a 2x2 block.
+
+    `field` is (N, 2, width), real and imaginary parts; the block's elements are row by row.
+    """
+    ar, ai, br, bi, cr, ci, dr, di = block
+    upper_real = field[first, 0, start:stop]
+    upper_imag = field[first, 1, start:stop]
+    lower_real = field[first + 1, 0, start:stop]
+    lower_imag = field[first + 1, 1, start:stop]
+    for j in range(upper_real.size):
+        xr = upper_real[j]
+        xi = upper_imag[j]
+        yr = lower_real[j]
+        yi = lower_imag[j]
+        upper_real[j] = ar * xr - ai * xi + br * yr - bi * yi
+        upper_imag[j] = ar * xi + ai * xr + br * yi + bi * yr
+        lower_real[j] = cr * xr - ci * xi + dr * yr - di * yi
+        lower_imag[j] = cr * xi + ci * xr + dr * yi + di * yr

@@ -1,0 +1,156 @@
+"""What programmed tiles do to light on a fabricated chip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.errors import InputError
+from photonpu.mesh import crosstalk
+from photonpu.mesh.meshes import MESHES
+from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
+
+if TYPE_CHECKING:
+    from photonpu.hardware import Chip, Machine
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+Ints = NDArray[np.int32]
+
+
+def tile_matrices(
+    theta: Floats,
+    phi: Floats,
+    psi: Floats,
+    attenuator: Floats,
+    core: Ints,
+    chip: Chip,
+    machine: Machine,
+    *,
+    sources: frozenset[str] = frozenset(),
+) -> Complexes:
+    """Return the field transfer of tiles ``U diag(a) V^H``, as programmed on a chip.
+
+    Where the machine corrects locally, phases are first corrected for the chip's splitter errors.
+    Then they are rounded (source ``"dac"``), wrapped to [0, 2 pi), moved by thermal crosstalk
+    (``"crosstalk"``) and by static errors (``"phase"``); light meets the actual splitters
+    (``"splitter"``) and losses (``"loss"``). With no source the product is exact.
+
+    Parameters
+    ----------
+    theta, phi
+        (T, 2, K) internal and external phases of the meshes of ``V^H`` (0) and ``U`` (1), rad.
+    psi
+        (T, 2, N) output phases, rad.
+    attenuator
+        (T, N) internal phases of the attenuators, rad; the amplitude is ``sin(phase / 2)``.
+    core
+        (T,) the core each tile runs on.
+    chip
+        The fabricated instance: errors of the splitters and phases, losses.
+    machine
+        Topology, resolution, crosstalk, floor plan and correction.
+    sources
+        Names of what acts; names of other sources are passed over.
+
+    Returns
+    -------
+    NDArray[np.complex128]
+        (T, N, N) field at the outputs (rows) for unit fields at the inputs (columns); the same
+        bits for any number of threads and any order of the tiles.
+
+    Raises
+    ------
+    InputError
+        If the tiles do not fit the chip.
+    """
+    from photonpu.mesh import kernels
+
+    _check(theta, psi, core, chip)
+    actual, known = _splitters(chip, machine, sources)
+    result: Complexes = kernels.tile_matrices(
+        np.ascontiguousarray(theta),
+        np.ascontiguousarray(phi),
+        np.ascontiguousarray(psi),
+        np.ascontiguousarray(attenuator),
+        np.ascontiguousarray(core, dtype=np.int32),
+        known,
+        actual,
+        _errors(chip, sources),
+        _plan(chip.ports, machine, sources),
+        *_couplings(chip.ports, machine, sources),
+    )
+    return result
+
+
+def _check(theta: Floats, psi: Floats, core: Ints, chip: Chip) -> None:
+    """Raise `InputError` if tiles do not fit a chip."""
+    mzis, ports = chip.theta_error.shape[2], chip.psi_error.shape[2]
+    if psi.shape[2] != ports or theta.shape[2] != mzis:
+        raise InputError(
+            f"tiles of {psi.shape[2]} ports and {theta.shape[2]} interferometers a mesh do not "
+            f"fit chip '{chip.name}' of {ports} and {mzis}: compile for its machine"
+        )
+    if len(core) and not 0 <= core.min() <= core.max() < len(chip.theta_error):
+        raise InputError(
+            f"tiles run on cores {core.min()} to {core.max()}, and chip '{chip.name}' has "
+            f"{len(chip.theta_error)}: compile for its machine"
+        )
+
+
+def _splitters(
+    chip: Chip, machine: Machine, sources: frozenset[str]
+) -> tuple[Splitters, Splitters]:
+    """Return the splitter errors that act, and those that a correction knows."""
+    drawn = Splitters(
+        *(
+            np.array(errors)
+            for errors in (
+                chip.splitter_in,
+                chip.splitter_out,
+                chip.attenuator_splitter_in,
+                chip.attenuator_splitter_out,
+            )
+        )
+    )
+    none = Splitters(*(np.zeros_like(errors) for errors in drawn))
+    actual = drawn if "splitter" in sources else none
+    return actual, actual if machine.mesh.correction == "local" else none
+
+
+def _errors(chip: Chip, sources: frozenset[str]) -> Errors:
+    """Return the phase errors and losses that act."""
+    phase = float("phase" in sources)
+    loss = float("loss" in sources)
+    mesh = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)
+    return Errors(
+        mesh * phase,
+        chip.attenuator_error * phase,
+        10.0 ** (-chip.mzi_loss_db * loss / 20.0),
+        10.0 ** (-chip.attenuator_loss_db * loss / 20.0),
+    )
+
+
+def _plan(ports: int, machine: Machine, sources: frozenset[str]) -> Plan:
+    """Return layout and resolution of a machine's meshes."""
+    row = MESHES[machine.mesh.topology].layout(ports).row
+    return Plan(row, 2.0 * np.pi / 2.0**machine.phase.dac_bits if "dac" in sources else 0.0)
+
+
+def _couplings(
+    ports: int, machine: Machine, sources: frozenset[str]
+) -> tuple[Couplings, Couplings]:
+    """Return the crosstalk within one mesh, and between the attenuators."""
+    mesh = machine.mesh
+    strength = machine.phase.crosstalk if "crosstalk" in sources else 0.0
+    if strength == 0.0:
+        mzis = MESHES[mesh.topology].layout(ports).mzis
+        return crosstalk.no_couplings(2 * mzis + ports), crosstalk.no_couplings(ports)
+    within = crosstalk.mesh_couplings(mesh.topology, ports, mesh.mzi_length_um, mesh.mzi_width_um)
+    line = crosstalk.line_couplings(ports, mesh.mzi_width_um)
+    return (
+        within._replace(strength=within.strength * strength),
+        line._replace(strength=line.strength * strength),
+    )

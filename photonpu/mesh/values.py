@@ -1,0 +1,86 @@
+"""What `tile_matrices` hands its kernel: the errors of the cores, and how phases are programmed.
+
+Named tuples, since compiled code takes them as they are. C cores, K interferometers a mesh in
+the order of the layout, N ports; the second axis is the mesh, 0 for ``V^H`` and 1 for ``U``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+
+class Splitters(NamedTuple):
+    """Errors of the angles of all splitters, rad.
+
+    Attributes
+    ----------
+    into, out
+        (C, 2, K) input and output side of the interferometers.
+    attenuator_into, attenuator_out
+        (C, N) input and output side of the attenuators.
+    """
+
+    into: Floats
+    out: Floats
+    attenuator_into: Floats
+    attenuator_out: Floats
+
+
+class Errors(NamedTuple):
+    """Errors of the phases, rad, and what is left of the field after each interferometer.
+
+    Attributes
+    ----------
+    mesh
+        (C, 2, 2 K + N) phases of a mesh: all theta, all phi, all psi.
+    attenuator
+        (C, N) internal phases of the attenuators.
+    gain
+        (C, 2, K) field behind an interferometer for a unit field before it.
+    attenuator_gain
+        (C, N) the same for the attenuators.
+    """
+
+    mesh: Floats
+    attenuator: Floats
+    gain: Floats
+    attenuator_gain: Floats
+
+
+class Couplings(NamedTuple):
+    """Which phase shifters heat which, as a sparse matrix in rows.
+
+    Attributes
+    ----------
+    first
+        (M + 1,) where the neighbours of each of M shifters begin.
+    neighbour
+        Indices of the shifters that heat it.
+    strength
+        Phase that it gains for each radian of the neighbour's.
+    """
+
+    first: Ints
+    neighbour: Ints
+    strength: Floats
+
+
+class Plan(NamedTuple):
+    """How a mesh is laid out and programmed.
+
+    Attributes
+    ----------
+    row
+        (K,) upper waveguide of each interferometer, in the order of propagation.
+    step
+        Distance of two phases that the converters can set, rad; 0 for any phase.
+    """
+
+    row: Ints
+    step: float
