@@ -115,7 +115,7 @@ def read_text(
     origin = f"'{path}'" if path else f"machine '{name}'"
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise MachineError(f"{origin} is not valid TOML: {error}") from error
     if depth > _MAX_DEPTH:
         raise MachineError(f"{origin}: extends more than {_MAX_DEPTH} files; is there a circle?")

@@ -184,7 +184,7 @@ class Estimate:
     def _totals(self) -> str:
         samples = "sample" if self.batch == 1 else "samples"
         return (
-            f"{self.program} on {self.machine}, {self.batch} {samples}: "
+            f"{_plain(self.program)} on {_plain(self.machine)}, {self.batch} {samples}: "
             f"{_seconds(self.latency_s)}, {_joules(self.energy_j)}, "
             f"{engineering(self.power_w, 'W')}, {_square_millimetres(self.area_mm2)}\n"
             f"light: {self.link.path_loss_db:.1f} dB on the longest path, "
@@ -270,6 +270,11 @@ def _layer(work: Work, machine: Machine, link: LinkBudget) -> LayerEstimate:
 def _described(quantity: Parts) -> dict[str, dict[str, float]]:
     """Return the parts with their unit, and their shares."""
     return {"parts": quantity.named(), "shares": quantity.shares()}
+
+
+def _plain(name: str) -> str:
+    """Return a name from a file as a terminal may print it."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _seconds(value: float) -> str:

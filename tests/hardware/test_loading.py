@@ -53,6 +53,10 @@ def test_a_source_is_kept_and_a_plain_number_has_none(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[mesh\nports = 3", "is not valid TOML: "),
+        ("cores = " + "[" * 100_000, "is not valid TOML: "),
+        ("cores = " + "9" * 5_000, "is not valid TOML: "),
+        ("[mesh]\nports = 2020-01-01", "a mesh needs a whole number"),
+        ("name = [1, 2]", "name=[1, 2]: a machine needs text"),
         ("[mesh]\nprots = 3", "mesh.prots: no such key; did you mean 'mesh.ports'?"),
         ("[mehs]\nports = 3", "mehs.ports: no such key; did you mean 'mesh.ports'?"),
         ("mesh = 3", "mesh: a section; set its keys"),

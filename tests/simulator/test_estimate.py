@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -133,3 +134,9 @@ def test_the_table_names_totals_components_and_layers() -> None:
     assert "of laser light a core" in text
     for word in ("holding", "programming", "second", "inputs and outputs", "Relu", "mm²", "%"):
         assert word in text
+
+
+def test_a_programs_name_cannot_command_the_terminal() -> None:
+    shady = replace(PROGRAM, name="a\x1b[2Jb")
+
+    assert "\x1b" not in estimate(shady).table()
