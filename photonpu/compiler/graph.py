@@ -75,7 +75,7 @@ class Node:
         return onnx.NodeProto(
             name=self.name,
             op_type=self.op,
-            domain=self.domain,
+            domain=self.domain or None,
             input=self.inputs,
             output=self.outputs,
             attribute=self.attributes.values(),

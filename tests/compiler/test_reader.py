@@ -1,0 +1,228 @@
+"""The reader: what is good gets through, and each complaint names the thing and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.testing as npt
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from photonpu.compiler import reader
+from photonpu.compiler.graph import from_model
+from photonpu.errors import ModelError, UnsupportedModelError
+from tests.compiler.networks import network, numbers, run
+
+
+def perceptron(weight: np.ndarray | None = None) -> onnx.ModelProto:
+    constants = {"w": numbers(3, 4) if weight is None else weight}
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["t"]), helper.make_node("Relu", ["t"], ["y"])]
+    return network(nodes, {"x": ["N", 3]}, {"y": 2}, constants)
+
+
+def test_a_model_is_read_from_a_path_from_bytes_and_from_memory(tmp_path: Path) -> None:
+    model = perceptron()
+    onnx.save(model, tmp_path / "net.onnx")
+    read = [reader.read(m) for m in (tmp_path / "net.onnx", model.SerializeToString(), model)]
+    assert {m.SerializeToString(deterministic=True) for m in read} == {
+        model.SerializeToString(deterministic=True)
+    }
+
+
+def test_a_model_in_memory_is_left_alone() -> None:
+    model = perceptron()
+    model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [3, 4]))
+    before = model.SerializeToString(deterministic=True)
+    reader.read(model)
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_constants_among_the_inputs_are_no_inputs() -> None:
+    model = perceptron()
+    model.ir_version = 3
+    model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [3, 4]))
+    read = reader.read(model)
+    assert [value.name for value in read.graph.input] == ["x"]
+    onnx.checker.check_model(read)
+
+
+def test_weights_in_another_file_are_loaded(tmp_path: Path) -> None:
+    weight = numbers(3, 400)
+    path = tmp_path / "net.onnx"
+    onnx.save(perceptron(weight), path, save_as_external_data=True, location="net.data")
+    npt.assert_array_equal(from_model(reader.read(path)).constants["w"], weight)
+
+
+def test_a_missing_file_of_weights_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(perceptron(numbers(3, 400)), path, save_as_external_data=True, location="net.data")
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(
+        ModelError, match=r"weights in another file that cannot be read: .*net\.data"
+    ):
+        reader.read(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read '.*unet\.onnx': no such file; check the"):
+        reader.read(tmp_path / "unet.onnx")
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"it is not a file; name the \.onnx file itself"):
+        reader.read(tmp_path)
+
+
+def test_a_text_file_shows_how_it_begins(tmp_path: Path) -> None:
+    (tmp_path / "notes.onnx").write_text("# my notes\nabout the model\n")
+    with pytest.raises(
+        ModelError, match=r"notes\.onnx' is not an ONNX model: it begins with '# my"
+    ):
+        reader.read(tmp_path / "notes.onnx")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 8, b"PK\x03\x04rest", b"{}\n"])
+def test_bytes_of_another_kind_are_no_model(data: bytes) -> None:
+    with pytest.raises(ModelError, match="is not an ONNX model: it begins with"):
+        reader.read(data)
+
+
+def test_a_file_cut_short_is_no_model() -> None:
+    data = perceptron().SerializeToString()
+    with pytest.raises(ModelError):
+        reader.read(data[: len(data) // 2])
+
+
+def test_a_file_above_the_limit_is_refused(tmp_path: Path) -> None:
+    onnx.save(perceptron(), tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="and 10 is the limit; save the weights as external data"):
+        reader.read(tmp_path / "net.onnx", largest_bytes=10)
+
+
+def test_nan_in_a_weight_is_named_with_its_place() -> None:
+    weight = numbers(3, 4)
+    weight[0, 3] = weight[2, 1] = np.nan
+    with pytest.raises(ModelError, match=r"initializer 'w' holds NaN at index \(0, 3\) and 1 more"):
+        reader.read(perceptron(weight))
+
+
+def test_nan_in_a_constant_node_is_named() -> None:
+    value = helper.make_tensor("value", TensorProto.FLOAT, [2], [1.0, float("nan")])
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value=value),
+        helper.make_node("Add", ["x", "c"], ["y"]),
+    ]
+    with pytest.raises(ModelError, match=r"constant 'c' holds NaN at index \(1,\)"):
+        reader.read(network(nodes, {"x": [2]}, {"y": 1}))
+
+
+def test_infinity_in_a_mask_is_fine() -> None:
+    nodes = [helper.make_node("Add", ["x", "mask"], ["y"])]
+    mask = np.array([0.0, -np.inf], np.float32)
+    reader.read(network(nodes, {"x": [2]}, {"y": 1}, {"mask": mask}))
+
+
+def test_a_misspelt_operator_is_named_with_the_nearest() -> None:
+    nodes = [helper.make_node("Convv", ["x"], ["y"], name="stem")]
+    with pytest.raises(UnsupportedModelError, match=r"node 'stem' \(Convv\).*did you mean 'Conv'"):
+        reader.read(network(nodes, {"x": [2]}, {"y": 1}))
+
+
+def test_an_operator_of_an_unknown_domain_is_named() -> None:
+    nodes = [helper.make_node("Swirl", ["x"], ["y"], name="stem", domain="my.domain")]
+    with pytest.raises(UnsupportedModelError, match=r"node 'stem' \(Swirl of 'my\.domain'\)"):
+        reader.read(network(nodes, {"x": [2]}, {"y": 1}))
+
+
+def test_an_operator_set_of_the_future_is_refused() -> None:
+    with pytest.raises(ModelError, match="uses operator set 999 and this installation knows up to"):
+        reader.read(
+            network([helper.make_node("Relu", ["x"], ["y"])], {"x": [2]}, {"y": 1}, {}, 999)
+        )
+
+
+def test_a_file_format_of_the_future_is_refused() -> None:
+    model = perceptron()
+    model.ir_version = 99
+    with pytest.raises(ModelError, match="written in version 99 of ONNX's format"):
+        reader.read(model)
+
+
+def test_a_graph_that_reads_what_nobody_gives_is_malformed() -> None:
+    nodes = [helper.make_node("Relu", ["nobody"], ["y"])]
+    with pytest.raises(ModelError, match=r"malformed: .*nobody"):
+        reader.read(network(nodes, {"x": [2]}, {"y": 1}))
+
+
+def test_functions_of_the_model_are_inlined() -> None:
+    double = helper.make_function(
+        "mine",
+        "Double",
+        ["a"],
+        ["b"],
+        [helper.make_node("Add", ["a", "a"], ["b"])],
+        [helper.make_opsetid("", 17)],
+    )
+    model = network([helper.make_node("Double", ["x"], ["y"], domain="mine")], {"x": [2]}, {"y": 1})
+    model.functions.append(double)
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    read = reader.read(model)
+    assert [node.op_type for node in read.graph.node] == ["Add"]
+
+
+def test_simplify_keeps_the_meaning_and_folds_what_is_constant() -> None:
+    nodes = [
+        helper.make_node("Add", ["c", "c"], ["w"]),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    model = network(nodes, {"x": [2, 3]}, {"y": 2}, {"c": numbers(3, 4)})
+    simplified = reader.simplify(model)
+    assert [node.op_type for node in simplified.graph.node] == ["MatMul"]
+    npt.assert_allclose(
+        run(simplified, {"x": numbers(2, 3)})[0], run(model, {"x": numbers(2, 3)})[0]
+    )
+
+
+def test_shapes_fix_the_free_axes_but_the_batch() -> None:
+    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": ["N", 3, "H"]}, {"y": 3})
+    simplified = reader.simplify(model, {"x": (5, 3, 7)})
+    assert from_model(simplified).inputs[0].shape == ("N", 3, 7)
+
+
+def test_a_shape_for_an_unknown_input_names_the_nearest() -> None:
+    model = network([helper.make_node("Relu", ["image"], ["y"])], {"image": ["N", 3]}, {"y": 2})
+    with pytest.raises(ModelError, match="has no input 'imgae'; did you mean 'image'"):
+        reader.simplify(model, {"imgae": (1, 3)})
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 4), (0, 3)])
+def test_a_shape_that_contradicts_the_model_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match=r"input 'x' is \('N', 3\) and .* was asked for"):
+        reader.simplify(perceptron(), {"x": shape})
+
+
+def test_a_type_that_onnxruntime_cannot_compute_is_named() -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.DOUBLE, [1, 1, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.DOUBLE, [1, 1, 4])
+    w = helper.make_tensor("w", TensorProto.DOUBLE, [1, 1, 1], [2.0])
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])], "double", [x], [y], [w]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(
+        UnsupportedModelError, match="onnxruntime cannot run it: .*Conv.*in float32"
+    ):
+        reader.simplify(reader.read(model))
+
+
+def test_shapes_that_do_not_fit_together_are_malformed() -> None:
+    model = network(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        {"x": [2, 5]},
+        {"y": 2},
+        {"w": numbers(3, 4)},
+    )
+    with pytest.raises(ModelError, match="model 'drawn' is malformed"):
+        reader.simplify(model)
