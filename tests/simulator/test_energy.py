@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import unitary_group
 
+from photonpu import mesh
 from photonpu.hardware import LinkBudget, Machine
 from photonpu.program import HostOperator, TileBank
 from photonpu.simulator.energy import Energy, conversion_energy_j, energy
@@ -94,6 +96,17 @@ def test_haar_random_cores_hold_as_much_as_the_law_says(ports: int, units: int) 
     # n = 200; the phases phi alone spread by sqrt(N (N - 1) / 3) units a core: 1 % of the mean
     # over 200 cores is 5 standard deviations at 16 ports.
     assert held.mean() == pytest.approx(units, rel=0.01)
+
+
+def test_decomposed_haar_unitaries_hold_as_much_as_the_law_says() -> None:
+    machine = Machine.preset("mzi64-eo").override({"mesh.ports": 16})
+    phases = mesh.decompose(unitary_group(16, seed=5).rvs(400), "clements")
+    blank = program([Product("a", 16 * 200, 16, 1)], machine).tiles
+    bank = replace(
+        blank, theta=phases.theta.reshape(200, 2, -1), phi=phases.phi.reshape(200, 2, -1)
+    )
+
+    assert held_phases(bank).mean() == pytest.approx(307, rel=0.01)
 
 
 def test_heaters_hold_their_phases_while_they_settle_and_while_vectors_pass() -> None:
