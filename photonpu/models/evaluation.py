@@ -168,11 +168,11 @@ def _networks(
     """Give each network in turn with its mode and the cases it takes at a time."""
     from photonpu.simulator import Session
 
-    # Fits before the first is computed: a wrong shape must not cost a run of another network.
     taken = program.inputs
     at_once = _cases_at_once("program", [(info.name, info.shape) for info in taken], dataset)
-    if reference is not None:
-        yield "float", *_float_network(reference, dataset)
+    # Whatever does not fit is to be told before the first network runs.
+    ideal = Session(program, "ideal", machine=machine)
+    reference_network = None if reference is None else _float_network(reference, dataset)
 
     def on_chip(session: Session) -> Network:
         name, dtype = taken[0].name, np.dtype(taken[0].dtype)
@@ -181,7 +181,9 @@ def _networks(
             [output], {name: images.astype(dtype, copy=False)}, first=first
         )[0]
 
-    yield "ideal", on_chip(Session(program, "ideal", machine=machine)), at_once
+    if reference_network is not None:
+        yield "float", *reference_network
+    yield "ideal", on_chip(ideal), at_once
     for chip in chips:
         session = Session(program, noise, chip, seed, machine=machine)
         yield "noisy", on_chip(session), at_once

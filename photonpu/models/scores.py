@@ -133,6 +133,30 @@ class Evaluation:
             raise InputError("minimum is NaN: give the mean that a chip needs to pass")
         return float(np.mean(self.score("noisy", metric).runs >= minimum))
 
+    def difference(self, mode: str, against: str, metric: str = "dice") -> Score:
+        """Return one mode minus another, case by case; its interval is that of paired cases.
+
+        Parameters
+        ----------
+        mode
+            The mode to judge, of any number of runs.
+        against
+            The mode to compare with, of one run, such as ``"float"``.
+        metric
+            Which metric; a case counts where both modes define it.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such mode or metric in this evaluation.
+        InputError
+            `against` has several runs, so no run of it belongs to a run of `mode`.
+        """
+        other = self.score(against, metric).values
+        if len(other) != 1:
+            raise InputError(f"against='{against}' has {len(other)} runs: compare with a mode of 1")
+        return Score.of(self.score(mode, metric).values - other)
+
     def table(self) -> str:
         """Return mean and interval by mode and metric as aligned text, notes below."""
         header = ["", *(_titled(name) for name in self.metrics), "chips"]
@@ -144,8 +168,14 @@ class Evaluation:
             f"mean [95 % bootstrap interval over cases]; {len(self.ids)} cases of {self.dataset}, "
             f"{len(self.chips)} chip{'s' * (len(self.chips) != 1)} of {self.machine}"
         )
+        paired = (
+            f"noisy minus {other}, case by case: {self.metrics[0]} "
+            + _shown(self.difference("noisy", other, self.metrics[0]), sign="+")
+            for other in ("float", "ideal")
+            if other in self.scores
+        )
         notes = (f"note: {note}" for note in self.notes)
-        return "\n".join([text_table(header, rows, "l" * len(header)), legend, *notes])
+        return "\n".join([text_table(header, rows, "l" * len(header)), legend, *paired, *notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers as JSON has them: lists, and None for what is undefined."""
@@ -198,12 +228,12 @@ def _titled(name: str) -> str:
     return f"{name} ({UNITS[name]})" if UNITS.get(name) else name
 
 
-def _shown(score: Score) -> str:
+def _shown(score: Score, sign: str = "") -> str:
     """Return ``mean [low, high]``, and how many values are left out."""
     if math.isnan(score.mean):
         return "undefined"
     low, high = score.interval
-    text = f"{score.mean:.3f} [{low:.3f}, {high:.3f}]"
+    text = f"{score.mean:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
     return f"{text} ({score.undefined} undefined)" if score.undefined else text
 
 
