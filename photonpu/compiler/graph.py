@@ -66,7 +66,9 @@ class Node:
         from onnx.helper import get_attribute_value
 
         values = {key: get_attribute_value(record) for key, record in self.attributes.items()}
-        return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
+        return {
+            k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in values.items()
+        }
 
     def proto(self) -> onnx.NodeProto:
         """Return the node as ONNX writes it."""

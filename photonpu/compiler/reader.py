@@ -14,6 +14,7 @@ from photonpu.registry import did_you_mean
 
 if TYPE_CHECKING:
     import onnx
+    from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 #: Where onnxruntime's own operators live besides the standard.
 RUNTIME_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
@@ -59,6 +60,7 @@ def read(
         label = f"'{model}'"
         proto = _parse(_file(Path(model), label, largest_bytes), label)
         _load_external_data(proto, Path(model).parent, label)
+    _check_text(proto, label)
     _check_operators(proto)
     _check_structure(proto, label)
     if proto.functions:
@@ -131,6 +133,18 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield from _graphs(record.g)
         for graph in record.graphs:
             yield from _graphs(graph)
+
+
+def _check_text(message: Message, label: str) -> None:
+    """Refuse a name that is no UTF-8: protocol buffers hand it out as bytes, others stumble."""
+    for field, value in message.ListFields():
+        alone = isinstance(value, str | bytes) or hasattr(value, "ListFields")
+        if field.type == field.TYPE_MESSAGE:
+            for inner in [value] if alone else value:
+                _check_text(inner, label)
+        elif field.type == field.TYPE_STRING:
+            if any(isinstance(text, bytes) for text in ([value] if alone else value)):
+                raise ModelError(f"{label} is damaged: a '{field.name}' is no text; copy it again")
 
 
 def _check_operators(proto: onnx.ModelProto) -> None:

@@ -118,7 +118,6 @@ def vectors(x: Array, geometry: Geometry, stream: Stream, dtype: DTypeLike = np.
             *(d * step for d, step in zip(window.dilations, steps[1:-1], strict=True)),
             steps[-1],
         ),
-        writeable=False,
     )
     return np.ascontiguousarray(view).reshape(rows, width)
 

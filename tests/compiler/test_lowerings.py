@@ -277,3 +277,16 @@ def test_infinity_on_its_way_to_the_mesh_is_an_error() -> None:
     graph = from_model(single("MatMul", numbers(2, 3), {"w": weight}, 2))
     with pytest.raises(ModelError, match=r"node 'it' \(MatMul\): its constant 'w' holds inf at"):
         lower(graph.nodes[0], graph)
+
+
+def test_attributes_that_contradict_the_weight_are_an_error() -> None:
+    graph = from_model(single("Conv", numbers(1, 4, 5), {"w": numbers(3, 2, 2)}, 3, group=2))
+    with pytest.raises(ModelError, match=r"node 'it' \(Conv\): its attributes and the shapes of"):
+        lower(graph.nodes[0], graph)
+
+
+def test_operators_of_an_old_operator_set_stay_digital() -> None:
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"], broadcast=1)
+    constants = {"w": numbers(3, 4), "b": numbers(4)}
+    model = network([node], {"x": [2, 3]}, {"y": 2}, constants, opset=6)
+    assert reason_of(model) == "operator set 6 is older than 7"

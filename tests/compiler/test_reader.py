@@ -95,6 +95,12 @@ def test_a_file_cut_short_is_no_model() -> None:
         reader.read(data[: len(data) // 2])
 
 
+def test_a_name_that_is_no_text_is_damage() -> None:
+    data = perceptron().SerializeToString().replace(b"Relu", b"R\xffl\xfe")
+    with pytest.raises(ModelError, match="is damaged: a 'op_type' is no text; copy it again"):
+        reader.read(data)
+
+
 def test_a_file_above_the_limit_is_refused(tmp_path: Path) -> None:
     onnx.save(perceptron(), tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="and 10 is the limit; save the weights as external data"):

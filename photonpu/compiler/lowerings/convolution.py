@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from photonpu.compiler.lowerings.products import (
@@ -41,7 +42,7 @@ def conv(
         out_channels=len(weight),
         streams=(Stream(window, ((0,) * len(kernel),)),),
     )
-    grouped = weight.reshape(group, len(weight) // group, weight.shape[1], -1)
+    grouped = weight.reshape(group, len(weight) // group, weight.shape[1], math.prod(kernel))
     matrix = grouped.swapaxes(2, 3).reshape(group, len(weight) // group, -1)
     return MatrixProduct(x.name, geometry, (matrix,), None if b is None else constant("bias", b))
 

@@ -16,6 +16,9 @@ from photonpu.registry import Registry
 
 Floats = NDArray[np.float32]
 
+#: The oldest operator set whose operators have today's attributes.
+OLDEST_OPSET = 7
+
 
 @dataclass(frozen=True, slots=True)
 class Operand:
@@ -91,10 +94,13 @@ def lower(
     Raises
     ------
     ModelError
-        A weight or bias on its way to the mesh is not finite.
+        A weight or bias on its way to the mesh is not finite, or its shape contradicts the
+        node's attributes.
     """
     if node.domain or node.op not in LOWERINGS:
         return f"{node.op} is not a product with a constant matrix"
+    if graph.opset.get("", OLDEST_OPSET) < OLDEST_OPSET:
+        return f"operator set {graph.opset['']} is older than {OLDEST_OPSET}"
     known = shapes or {}
     operands = [
         Operand(name, graph.constants.get(name), _shape(name, graph, known)) if name else None
@@ -104,6 +110,11 @@ def lower(
         product = LOWERINGS[node.op](*operands, **node.values())
     except StaysDigital as why:
         return str(why)
+    except (ValueError, ArithmeticError) as error:
+        raise ModelError(
+            f"node '{node.name}' ({node.op}): its attributes and the shapes of its constants do "
+            f"not fit together ({error}); export the model again"
+        ) from error
     _check_finite(node, graph)
     return product
 

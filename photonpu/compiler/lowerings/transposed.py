@@ -96,10 +96,8 @@ def conv_transpose(
 def _phases(kernel: int, stride: int, dilation: int, pad: int, extra: int) -> Iterator[Phase]:
     """Yield the phases of one axis that meet any tap; the output has ``stride * n + extra``."""
     common = math.gcd(stride, dilation)
-    for offset in range(stride):
+    for offset in sorted({(j * dilation - pad) % stride for j in range(kernel)}):
         taps = [j for j in range(kernel) if (offset + pad - j * dilation) % stride == 0][::-1]
-        if not taps:
-            continue
         apart = dilation // common if len(taps) > 1 else 1
         begin = -(offset + pad - taps[0] * dilation) // stride
         windows = -((offset - extra) // stride)  # more than the input has elements
