@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from photonpu import keyed, mesh
 from photonpu.hardware import Chip, LinkBudget, Machine
@@ -50,30 +52,29 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """The tiles of one stream that share a block of input channels, side by side.
+class Matrix:
+    """The tiles of one stream, in the order in which `kernels.stream` wants them.
 
     Attributes
     ----------
-    begin, end
-        The columns of the stream's matrix that enter.
-    weight
-        (end - begin, P) their matrices, in units of each tile's scale.
-    offset, rows, row, tile
-        (t,) where each tile's outputs stand among the P, how many, where they go, its index.
+    weights
+        Transposed matrices of the tiles, column of blocks by column of blocks, flat.
+    column
+        (c, 4) for each column of blocks: first input, last + 1, first tile, last + 1.
+    tile
+        (t, 4) for each tile: place of its outputs in its column, how many, row, index.
     factor, full_scale
-        (t,) scale of each tile, and the largest output its ADC represents.
+        (t,) scale of each tile, and the largest output that its ADC represents.
+    rows
+        Rows of the whole matrix.
     """
 
-    begin: int
-    end: int
-    weight: Singles
-    offset: NDArray[np.int32]
-    rows: NDArray[np.int32]
-    row: NDArray[np.int32]
+    weights: Singles
+    column: NDArray[np.int32]
     tile: NDArray[np.int32]
     factor: Singles
     full_scale: Singles
+    rows: int
 
 
 def detection(machine: Machine, sources: frozenset[str], chip: int, seed: int) -> Detection:
@@ -131,31 +132,31 @@ def tile_matrices(
     return real
 
 
-def columns(
-    bank: TileBank, matrices: NDArray[np.float64], tiles: tuple[int, int]
-) -> tuple[Column, ...]:
-    """Lay the tiles of one stream side by side, block of inputs by block of inputs."""
+def arranged(
+    bank: TileBank, matrices: NDArray[np.float64], tiles: tuple[int, int], rows: int
+) -> Matrix:
+    """Put the tiles of one stream in order, those that share a block of inputs side by side."""
     inside = np.arange(*tiles)
-    found = []
-    for begin in sorted(set(bank.column[inside].tolist())):
-        members = inside[bank.column[inside] == begin]
+    order = inside[np.argsort(bank.column[inside], kind="stable")]
+    weights, column, places = [], [], []
+    for begin in np.unique(bank.column[order]).tolist():
+        members = order[bank.column[order] == begin]
         width = int(bank.columns[members[0]])
-        rows = bank.rows[members]
+        column.append((begin, begin + width, len(places), len(places) + len(members)))
         weight = np.concatenate([matrices[t, : bank.rows[t], :width] for t in members])
-        found.append(
-            Column(
-                begin=begin,
-                end=begin + width,
-                weight=np.ascontiguousarray(weight.T, np.float32),
-                offset=(np.cumsum(rows) - rows).astype(np.int32),
-                rows=rows,
-                row=bank.row[members],
-                tile=members.astype(np.int32),
-                factor=bank.scale[members].astype(np.float32),
-                full_scale=bank.adc_range[members].astype(np.float32),
-            )
-        )
-    return tuple(found)
+        weights.append(weight.T.ravel())
+        offset = 0
+        for t in members:
+            places.append((offset, bank.rows[t], bank.row[t], t))
+            offset += int(bank.rows[t])
+    return Matrix(
+        weights=np.concatenate(weights).astype(np.float32),
+        column=np.array(column, np.int32),
+        tile=np.array(places, np.int32),
+        factor=bank.scale[order].astype(np.float32),
+        full_scale=bank.adc_range[order].astype(np.float32),
+        rows=rows,
+    )
 
 
 def dense(
@@ -192,10 +193,13 @@ def layer(
     callable
         Takes the input tensor and the index of its first sample, gives the output tensor.
     """
+    shapes = [step.geometry.matrix_shape(stream) for stream in step.geometry.streams]
     if not receiver.perfect:
-        detected = tuple(columns(bank, matrices, tiles) for tiles in step.tiles)
+        detected = tuple(
+            arranged(bank, matrices, tiles, rows)
+            for tiles, (rows, _) in zip(step.tiles, shapes, strict=True)
+        )
         return lambda x, first: run_detected(x, step, detected, receiver, first)
-    shapes = map(step.geometry.matrix_shape, step.geometry.streams)
     exact = tuple(
         dense(bank, matrices, tiles, shape) for tiles, shape in zip(step.tiles, shapes, strict=True)
     )
@@ -231,7 +235,7 @@ def run_exact(x: Singles, step: PhotonicStep, matrices: tuple[Singles, ...]) -> 
 def run_detected(
     x: Singles,
     step: PhotonicStep,
-    layers: tuple[tuple[Column, ...], ...],
+    matrices: tuple[Matrix, ...],
     receiver: Detection,
     first_sample: int,
 ) -> Singles:
@@ -243,8 +247,8 @@ def run_detected(
         The step's input tensor.
     step
         What to run.
-    layers
-        For each stream the tiles that `columns` gives.
+    matrices
+        For each stream the tiles as `arranged` gives them.
     receiver
         Converters and detector.
     first_sample
@@ -259,43 +263,41 @@ def run_detected(
     each_sample = len(form) // x.shape[0] if x.ndim > 1 and len(x) else 1
     form = kernels.quantise(form, step.input_range, receiver.dac_levels)
     out = _empty_output(form, step.geometry)
-    for stream, parts in zip(step.geometry.streams, layers, strict=True):
-        rows, _ = step.geometry.matrix_shape(stream)
+    for stream, matrix in zip(step.geometry.streams, matrices, strict=True):
         each = math.prod(stream.window.count(form.shape[2:]))
         for first, last in _chunks(form, step.geometry, stream):
             vectors = windows.vectors(form[first:last], step.geometry, stream)
-            total = np.zeros((len(vectors), rows), np.float32)
             start = (first_sample * each_sample + first) * each
-            for part in parts:
-                _detect_column(vectors, total, start, part, step.input_range, receiver)
-            windows.scatter(total, step.geometry, stream, out[first:last])
+            rows = _stream(vectors, matrix, step.input_range, start, receiver)
+            windows.scatter(rows, step.geometry, stream, out[first:last])
     return _finish(out, x, step)
 
 
-def _detect_column(
-    vectors: Singles,
-    total: Singles,
-    start: int,
-    part: Column,
-    input_range: float,
-    receiver: Detection,
-) -> None:
-    """Stream vectors through one column of tiles and add what is detected to `total`."""
-    kernels.detect(
-        vectors[:, part.begin : part.end] @ part.weight,
-        total,
-        start,
-        part.offset,
-        part.rows,
-        part.row,
-        part.tile,
-        part.factor * np.float32(input_range),
-        part.full_scale,
-        receiver.adc_levels,
-        receiver.floor,
-        receiver.slope,
-        receiver.key,
-    )
+def _stream(
+    vectors: Singles, matrix: Matrix, input_range: float, start: int, receiver: Detection
+) -> Singles:
+    """Stream vectors through one matrix; the kernel's threads each call a BLAS of one thread."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        return kernels.stream(
+            vectors,
+            matrix.weights,
+            matrix.column,
+            matrix.tile,
+            matrix.factor * np.float32(input_range),
+            matrix.full_scale,
+            matrix.rows,
+            start,
+            receiver.adc_levels,
+            receiver.floor,
+            receiver.slope,
+            receiver.key,
+        )
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Find the BLAS libraries that are loaded, once."""
+    return ThreadpoolController()
 
 
 def _empty_output(form: Singles, geometry: Geometry) -> Singles:

@@ -20,7 +20,7 @@ Ints = NDArray[np.int32]
 Words = NDArray[np.uint32]
 
 _FAST = frozenset({"contract", "nsz"})
-_BLOCK = 32  # vectors a task; scratch stays in the first-level cache
+_BLOCK = 64  # vectors a task; its partial sums stay in the second-level cache
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
 _WEYL_0 = np.uint32(0x9E3779B9)
@@ -142,67 +142,65 @@ def sample_normals(key: Words, tile: int, vectors: NDArray[np.int64], rows: int)
 
 @jit(fastmath=_FAST)
 def _add_noise(
-    value: Singles,
-    begin: Ints,
-    rows: Ints,
-    offset: Ints,
-    normals: Singles,
-    line: Singles,
-    floor: np.float32,
-    slope: np.float32,
-    noisy: Singles,
+    value: Singles, tile: Ints, normals: Singles, line: Singles, floor: float, slope: float
 ) -> None:
-    """Fill `noisy` with one vector's outputs of all tiles and their noise; `line` is scratch."""
-    for i in range(begin.size):
-        for b in range((rows[i] + 3) >> 2):
+    """Add detector noise to one vector's outputs of a column of tiles; `line` is scratch."""
+    block = 0
+    for t in range(tile.shape[0]):
+        offset, count = tile[t, 0], tile[t, 1]
+        blocks = (count + 3) >> 2
+        for b in range(blocks):
             for lane in range(4):
-                line[4 * b + lane] = normals[lane, offset[i] + b]
-        for j in range(rows[i]):
-            y = value[begin[i] + j]
-            noisy[begin[i] + j] = y + np.sqrt(floor + slope * y * y) * line[j]
+                line[4 * b + lane] = normals[lane, block + b]
+        block += blocks
+        outputs = value[offset : offset + count]
+        for j in range(count):
+            y = outputs[j]
+            outputs[j] = y + np.sqrt(np.float32(floor) + np.float32(slope) * y * y) * line[j]
 
 
 @jit(fastmath=_FAST)
-def _digitise(
-    value: Singles,
-    total: Singles,
-    begin: Ints,
-    rows: Ints,
-    row: Ints,
-    factor: Singles,
-    full_scale: Singles,
-    levels: np.float32,
+def _add_up(
+    value: Singles, total: Singles, tile: Ints, factor: Singles, full_scale: Singles, levels: float
 ) -> None:
-    """Round one vector's outputs of all tiles to ADC codes and add them to its sums."""
-    for i in range(begin.size):
-        step = full_scale[i] / levels
-        inverse = np.float32(1.0) / step
-        weight = step * factor[i]
-        source = value[begin[i] : begin[i] + rows[i]]
-        target = total[row[i] : row[i] + rows[i]]
-        for j in range(rows[i]):
-            code = np.rint(source[j] * inverse)
-            target[j] += min(max(code, -levels), levels) * weight
+    """Round one vector's outputs of a column of tiles to ADC codes and add them to its sums."""
+    limit = np.float32(levels)
+    for t in range(tile.shape[0]):
+        outputs = value[tile[t, 0] : tile[t, 0] + tile[t, 1]]
+        target = total[tile[t, 2] : tile[t, 2] + tile[t, 1]]
+        if levels > 0.0:
+            step = full_scale[t] / limit
+            inverse = np.float32(1.0) / step
+            weight = step * factor[t]
+            for j in range(outputs.size):
+                target[j] += min(max(np.rint(outputs[j] * inverse), -limit), limit) * weight
+        else:
+            for j in range(outputs.size):
+                target[j] += outputs[j] * factor[t]
 
 
-@jit(fastmath=_FAST)
-def _sum(
-    value: Singles, total: Singles, begin: Ints, rows: Ints, row: Ints, factor: Singles
-) -> None:
-    """Add one vector's outputs of all tiles to its sums."""
-    for i in range(begin.size):
-        for j in range(rows[i]):
-            total[row[i] + j] += value[begin[i] + j] * factor[i]
+@jit()
+def _counters(tile: Ints) -> tuple[Words, Words]:
+    """Return the last two counter words of each block of four outputs of a column of tiles."""
+    count = 0
+    for t in range(tile.shape[0]):
+        count += (tile[t, 1] + 3) >> 2
+    tiles = np.empty(count, np.uint32)
+    blocks = np.empty(count, np.uint32)
+    i = 0
+    for t in range(tile.shape[0]):
+        for b in range((tile[t, 1] + 3) >> 2):
+            tiles[i] = tile[t, 3]
+            blocks[i] = b
+            i += 1
+    return tiles, blocks
 
 
-@jit(parallel=True)
-def detect(
+@jit()
+def _detect(
     partial: Singles,
     total: Singles,
     first: int,
-    begin: Ints,
-    rows: Ints,
-    row: Ints,
     tile: Ints,
     factor: Singles,
     full_scale: Singles,
@@ -211,38 +209,62 @@ def detect(
     slope: float,
     key: Words,
 ) -> None:
-    """Compute `photonpu.simulator.reference.detect`."""
-    noisy = floor > 0.0 or slope > 0.0
-    floor32, slope32, levels32 = np.float32(floor), np.float32(slope), np.float32(levels)
-    offset = np.zeros(tile.size, np.int32)
-    count = 0
-    for i in range(tile.size):
-        offset[i] = count
-        count += (rows[i] + 3) >> 2
-    tiles = np.empty(count, np.uint32)
-    blocks = np.empty(count, np.uint32)
-    for i in range(tile.size):
-        for b in range((rows[i] + 3) >> 2):
-            tiles[offset[i] + b] = tile[i]
-            blocks[offset[i] + b] = b
-    widest = 4 * ((rows.max() + 3) >> 2)
-    for task in prange((partial.shape[0] + _BLOCK - 1) // _BLOCK):
-        words = np.empty((4, count), np.uint32)
-        bits = np.empty(count, np.int32)
-        radius = np.empty(count, np.float32)
-        normals = np.empty((4, count), np.float32)
-        line = np.empty(widest, np.float32)
-        value = np.empty(partial.shape[1], np.float32)
-        for v in range(task * _BLOCK, min(partial.shape[0], (task + 1) * _BLOCK)):
-            if noisy:
-                _fill_normals(first + v, tiles, blocks, key, words, bits, radius, normals)
-                _add_noise(partial[v], begin, rows, offset, normals, line, floor32, slope32, value)
-            else:
-                value[:] = partial[v]
-            if levels > 0.0:
-                _digitise(value, total[v], begin, rows, row, factor, full_scale, levels32)
-            else:
-                _sum(value, total[v], begin, rows, row, factor)
+    """Detect, digitise and add up the outputs of a column of tiles, changed, for some vectors."""
+    tiles, blocks = _counters(tile)
+    words = np.empty((4, tiles.size), np.uint32)
+    bits = np.empty(tiles.size, np.int32)
+    radius = np.empty(tiles.size, np.float32)
+    normals = np.empty((4, tiles.size), np.float32)
+    line = np.empty(4 * ((tile[:, 1].max() + 3) >> 2), np.float32)
+    for v in range(partial.shape[0]):
+        if floor > 0.0 or slope > 0.0:
+            _fill_normals(first + v, tiles, blocks, key, words, bits, radius, normals)
+            _add_noise(partial[v], tile, normals, line, floor, slope)
+        _add_up(partial[v], total[v], tile, factor, full_scale, levels)
+
+
+@jit(parallel=True)
+def stream(
+    vectors: Singles,
+    weights: Singles,
+    column: Ints,
+    tile: Ints,
+    factor: Singles,
+    full_scale: Singles,
+    rows: int,
+    first: int,
+    levels: float,
+    floor: float,
+    slope: float,
+    key: Words,
+) -> Singles:
+    """Compute `photonpu.simulator.reference.stream`."""
+    count = vectors.shape[0]
+    total = np.zeros((count, rows), np.float32)
+    for task in prange((count + _BLOCK - 1) // _BLOCK):
+        low, high = task * _BLOCK, min(count, (task + 1) * _BLOCK)
+        begin = 0
+        for c in range(column.shape[0]):
+            inputs = column[c, 1] - column[c, 0]
+            tiles = slice(column[c, 2], column[c, 3])
+            width = tile[tiles, 1].sum()
+            end = begin + inputs * width
+            block = np.ascontiguousarray(vectors[low:high, column[c, 0] : column[c, 1]])
+            partial = np.dot(block, weights[begin:end].reshape(inputs, width))
+            begin = end
+            _detect(
+                partial,
+                total[low:high],
+                first + low,
+                tile[tiles],
+                factor[tiles],
+                full_scale[tiles],
+                levels,
+                floor,
+                slope,
+                key,
+            )
+    return total
 
 
 @jit(parallel=True, fastmath=_FAST)

@@ -45,64 +45,77 @@ def sample_normals(key: Words, tile: int, vectors: NDArray[np.int64], rows: int)
     return drawn.reshape(len(vectors), blocks * 4)[:, :rows].astype(np.float32)
 
 
-def detect(
-    partial: Singles,
-    total: Singles,
-    first: int,
-    begin: Ints,
-    rows: Ints,
-    row: Ints,
+def stream(
+    vectors: Singles,
+    weights: Singles,
+    column: Ints,
     tile: Ints,
     factor: Singles,
     full_scale: Singles,
+    rows: int,
+    first: int,
     levels: float,
     floor: float,
     slope: float,
     key: Words,
-) -> None:
-    """Detect, digitise and add up the outputs of one column of tiles.
+) -> Singles:
+    """Stream vectors through the tiles of one matrix; detect, digitise and add up what comes out.
 
-    Each output ``y`` of a tile gets detector noise of variance ``floor + slope * y^2`` (shot
-    noise follows the total detected power), is rounded to the ADC's levels within its full
-    scale, and is added to its row of the layer's output.
+    Each output ``y`` of each tile gets detector noise of variance ``floor + slope * y^2`` (shot
+    noise follows the total detected power) and is rounded to the ADC's levels within its full
+    scale; the sum over the tiles of a row is digital.
 
     Parameters
     ----------
-    partial
-        (n, P) outputs of the tiles of one column of blocks, side by side, in units of one
-        port's full-scale field.
-    total
-        (n, M) sums so far, in the units of the layer; changed in place.
+    vectors
+        (n, K), in units of one port's full-scale field.
+    weights
+        The transposed matrices of the tiles, one behind the other: for each column of blocks
+        (inputs, outputs of all its tiles), flat.
+    column
+        (c, 4) for each column of blocks: first input, last + 1, first tile, last + 1.
+    tile
+        (t, 4) for each tile: where its outputs stand in its column of blocks, how many, the
+        row they go to, and its index in the program.
+    factor
+        (t,) units of the layer for one unit of a tile's output.
+    full_scale
+        (t,) largest output that the ADC represents.
+    rows
+        M, rows of the matrix.
     first
         Index of the first vector.
-    begin, rows
-        (t,) where each tile's outputs stand in `partial`, and how many.
-    row
-        (t,) where they go in `total`.
-    tile
-        (t,) index of each tile in the program.
-    factor
-        (t,) units of the layer for one unit of `partial`.
-    full_scale
-        (t,) largest output that the ADC represents, in units of `partial`.
     levels
         ADC levels on each side of zero; 0 for no ADC.
     floor, slope
         Noise variance at zero, and for each unit of squared output.
     key
         (2,) words: seed and chip.
+
+    Returns
+    -------
+    ndarray
+        (n, M) in the units of the layer.
     """
-    vectors = first + np.arange(len(partial), dtype=np.int64)
-    for i in range(len(tile)):
-        value = partial[:, begin[i] : begin[i] + rows[i]]
-        if floor > 0.0 or slope > 0.0:
-            sigma = np.sqrt(np.float32(floor) + np.float32(slope) * value * value)
-            value = value + sigma * sample_normals(key, int(tile[i]), vectors, int(rows[i]))
-        if levels > 0.0:
-            step = full_scale[i] / np.float32(levels)
-            code = np.rint(value * (np.float32(1.0) / step))
-            value = np.clip(code, -levels, levels).astype(np.float32) * step
-        total[:, row[i] : row[i] + rows[i]] += value * factor[i]
+    total = np.zeros((len(vectors), rows), np.float32)
+    index = first + np.arange(len(vectors), dtype=np.int64)
+    begin = 0
+    for low, high, first_tile, last_tile in column:
+        width = int(tile[first_tile:last_tile, 1].sum())
+        end = begin + int(high - low) * width
+        partial = vectors[:, low:high] @ weights[begin:end].reshape(high - low, width)
+        begin = end
+        for t in range(first_tile, last_tile):
+            offset, count, row, number = tile[t]
+            value = partial[:, offset : offset + count]
+            if floor > 0.0 or slope > 0.0:
+                sigma = np.sqrt(np.float32(floor) + np.float32(slope) * value * value)
+                value = value + sigma * sample_normals(key, int(number), index, int(count))
+            if levels > 0.0:
+                step = full_scale[t] / np.float32(levels)
+                value = np.clip(np.rint(value / step), -levels, levels).astype(np.float32) * step
+            total[:, row : row + count] += value * factor[t]
+    return total
 
 
 def quantise(values: Singles, full_scale: float, levels: float) -> Singles:

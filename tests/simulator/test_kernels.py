@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.testing as npt
@@ -57,23 +58,26 @@ def test_streams_of_neighbouring_keys_and_tiles_are_uncorrelated() -> None:
 
 
 @st.composite
-def detections(draw: st.DrawFn) -> dict[str, object]:
-    """Draw one column of tiles, its outputs, and a receiver."""
+def streams(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw the tiles of one matrix, vectors, and a receiver."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    tiles, count = draw(st.integers(1, 3)), draw(st.integers(1, 40))
-    rows = rng.integers(1, 20, tiles).astype(np.int32)
-    begin = (np.cumsum(rows) - rows).astype(np.int32)
-    height = int(rows.sum())
+    heights = rng.integers(1, 20, draw(st.integers(1, 3))).tolist()
+    widths = rng.integers(1, 20, draw(st.integers(1, 3))).tolist()
+    tile, column = [], []
+    for c in range(len(widths)):
+        column.append((sum(widths[:c]), sum(widths[: c + 1]), len(tile), len(tile) + len(heights)))
+        for r, height in enumerate(heights):
+            row = sum(heights[:r])
+            tile.append((row, height, row, int(rng.integers(0, 1000))))
     return {
-        "partial": rng.standard_normal((count, height)).astype(np.float32),
-        "total": rng.standard_normal((count, height)).astype(np.float32),
+        "vectors": rng.uniform(-1, 1, (draw(st.integers(1, 150)), sum(widths))).astype(np.float32),
+        "weights": rng.standard_normal(sum(widths) * sum(heights)).astype(np.float32),
+        "column": np.array(column, np.int32),
+        "tile": np.array(tile, np.int32),
+        "factor": rng.uniform(0.1, 3, len(tile)).astype(np.float32),
+        "full_scale": rng.uniform(0.5, 3, len(tile)).astype(np.float32),
+        "rows": sum(heights),
         "first": draw(st.integers(0, 2**34)),
-        "begin": begin,
-        "rows": rows,
-        "row": rng.permutation(begin) if len(set(rows.tolist())) == 1 else begin,
-        "tile": rng.integers(0, 1000, tiles).astype(np.int32),
-        "factor": rng.uniform(0.1, 3, tiles).astype(np.float32),
-        "full_scale": rng.uniform(0.5, 3, tiles).astype(np.float32),
         "levels": draw(st.sampled_from([0.0, 7.0, 127.0, 2047.0])),
         "floor": draw(st.sampled_from([0.0, 1e-6, 1e-3])),
         "slope": draw(st.sampled_from([0.0, 1e-4])),
@@ -81,26 +85,19 @@ def detections(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-def _copy(case: dict[str, object]) -> dict[str, object]:
-    return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in case.items()}
+@given(streams())
+def test_stream_agrees_with_its_reference(case: dict[str, Any]) -> None:
+    fast = kernels.stream(*case.values())
+    slow = reference.stream(**case)
 
-
-@given(detections())
-def test_detect_agrees_with_its_reference(case: dict[str, object]) -> None:
-    fast, slow = _copy(case), _copy(case)
-
-    kernels.detect(**fast)
-    reference.detect(**slow)  # type: ignore[arg-type]
-
-    levels = float(case["levels"])  # type: ignore[arg-type]
-    if levels == 0:
-        npt.assert_allclose(fast["total"], slow["total"], atol=2e-5)
+    if case["levels"] == 0:
+        npt.assert_allclose(fast, slow, atol=2e-4)
         return
     # A sample within rounding of a code's edge may fall to either side: by one step, rarely.
-    step = case["full_scale"] / levels * case["factor"]  # type: ignore[operator]
-    off = np.abs(np.asarray(fast["total"]) - np.asarray(slow["total"]))
-    assert off.max() <= step.max() * 1.001 + 2e-5
-    assert (off > 2e-5).mean() < 0.01
+    step = (case["full_scale"] / case["levels"] * case["factor"]).max()
+    off = np.abs(fast - slow)
+    assert off.max() <= len(case["column"]) * step * 1.001 + 2e-4
+    assert (off > 2e-4).mean() < 0.02
 
 
 @given(
