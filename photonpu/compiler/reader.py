@@ -45,7 +45,7 @@ def read(
     ModelError
         There is no such file, it is no ONNX model, it is malformed, or a constant holds NaN.
     UnsupportedModelError
-        An operator that neither the mesh nor onnxruntime knows.
+        An operator that neither the mesh nor onnxruntime knows, or a sparse initializer.
     """
     import onnx
 
@@ -67,6 +67,7 @@ def read(
         from onnx import inliner
 
         proto = inliner.inline_local_functions(proto)
+    _check_dense(proto.graph)
     _check_numbers(proto.graph)
     _drop_constant_inputs(proto)
     return proto
@@ -142,9 +143,9 @@ def _check_text(message: Message, label: str) -> None:
         if field.type == field.TYPE_MESSAGE:
             for inner in [value] if alone else value:
                 _check_text(inner, label)
-        elif field.type == field.TYPE_STRING:
-            if any(isinstance(text, bytes) for text in ([value] if alone else value)):
-                raise ModelError(f"{label} is damaged: a '{field.name}' is no text; copy it again")
+        texts = [value] if alone else value
+        if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in texts):
+            raise ModelError(f"{label} is damaged: a '{field.name}' is no text; copy it again")
 
 
 def _check_operators(proto: onnx.ModelProto) -> None:
@@ -205,12 +206,19 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
     for inner in _graphs(graph):
         for tensor in inner.initializer:
             yield f"initializer '{tensor.name}'", tensor
-        for sparse in inner.sparse_initializer:
-            yield f"initializer '{sparse.values.name}'", sparse.values
         for node in inner.node:
             for record in node.attribute:
                 if record.HasField("t"):
                     yield f"constant '{node.output[0] if node.output else node.name}'", record.t
+
+
+def _check_dense(graph: onnx.GraphProto) -> None:
+    for inner in _graphs(graph):
+        for sparse in inner.sparse_initializer:
+            raise UnsupportedModelError(
+                f"initializer '{sparse.values.name}' is a sparse tensor and photonpu reads dense "
+                "ones: export the model without sparse tensors"
+            )
 
 
 def _check_numbers(graph: onnx.GraphProto) -> None:

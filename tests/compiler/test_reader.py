@@ -124,6 +124,15 @@ def test_nan_in_a_constant_node_is_named() -> None:
         reader.read(network(nodes, {"x": [2]}, {"y": 1}))
 
 
+def test_a_sparse_initializer_is_refused() -> None:
+    model = network([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": [2, 3]}, {"y": 2})
+    values = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
+    places = helper.make_tensor("places", TensorProto.INT64, [1], [5])
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [3, 4]))
+    with pytest.raises(UnsupportedModelError, match="initializer 'w' is a sparse tensor"):
+        reader.read(model)
+
+
 def test_infinity_in_a_mask_is_fine() -> None:
     nodes = [helper.make_node("Add", ["x", "mask"], ["y"])]
     mask = np.array([0.0, -np.inf], np.float32)
