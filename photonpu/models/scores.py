@@ -41,9 +41,10 @@ class Score:
     @classmethod
     def of(cls, values: Floats) -> Score:
         """Summarise the values of R runs of S cases, (R, S)."""
-        values.setflags(write=False)
-        cases = _mean(values, axis=0)
-        return cls(values, float(_mean(cases, axis=0)), bootstrap_interval(cases, LEVEL))
+        kept = values.view()
+        kept.setflags(write=False)
+        cases = _mean(kept, axis=0)
+        return cls(kept, float(_mean(cases, axis=0)), bootstrap_interval(cases, LEVEL))
 
     @property
     def runs(self) -> Floats:

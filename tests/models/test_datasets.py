@@ -423,6 +423,8 @@ def test_a_dataset_is_sliced_and_walked_and_cannot_be_written_to(tmp_path: Path)
 def test_arrays_that_do_not_fit_make_no_dataset() -> None:
     image, grey = np.zeros((2, 1, 4, 4), np.float32), np.zeros((2, 4, 4), np.uint8)
     spacing = np.ones((2, 2))
+    Dataset("mine", image, grey > 0, grey, ("a", "b"), spacing)
+    assert image.flags.writeable
     broken = image.copy()
     broken[1, 0, 2, 2] = np.nan
     with pytest.raises(DataError, match=r"masks is bool \(1, 4, 4\); images of shape \(2, 1, 4,"):

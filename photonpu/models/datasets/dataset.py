@@ -47,7 +47,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the arrays against each other and make them read-only."""
+        """Check the arrays against each other, and keep views that cannot be written to."""
         if self.images.ndim != 4:
             raise DataError(f"'{self.name}': images of shape {self.images.shape} must be (S,C,H,W)")
         count, _, height, width = self.images.shape
@@ -62,7 +62,9 @@ class Dataset:
                     f"'{self.name}': {label} is {array.dtype} {array.shape}; images of shape "
                     f"{self.images.shape} need {shape} (kind '{kind}')"
                 )
-            array.setflags(write=False)
+            view = array.view()
+            view.setflags(write=False)
+            object.__setattr__(self, label, view)
         if len(self.ids) != count:
             raise DataError(f"'{self.name}': {len(self.ids)} ids for {count} images")
         for image, name in zip(self.images, self.ids, strict=True):
