@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from photonpu.models.datasets import load_dataset
     from photonpu.models.evaluation import evaluate
     from photonpu.program import Program
-    from photonpu.simulator import PhotonicMatrix, Session, estimate
+    from photonpu.simulator import PhotonicMatrix, Session
+    from photonpu.simulator.estimate import estimate
     from photonpu.sweep import sweep
 
 __version__ = "0.1.0"

@@ -138,7 +138,8 @@ def arranged(
     """Put the tiles of one stream in order, those that share a block of inputs side by side."""
     inside = np.arange(*tiles)
     order = inside[np.argsort(bank.column[inside], kind="stable")]
-    weights, column, places = [], [], []
+    weights, column = [], []
+    places: list[tuple[int, int, int, int]] = []
     for begin in np.unique(bank.column[order]).tolist():
         members = order[bank.column[order] == begin]
         width = int(bank.columns[members[0]])
@@ -147,7 +148,7 @@ def arranged(
         weights.append(weight.T.ravel())
         offset = 0
         for t in members:
-            places.append((offset, bank.rows[t], bank.row[t], t))
+            places.append((offset, int(bank.rows[t]), int(bank.row[t]), int(t)))
             offset += int(bank.rows[t])
     return Matrix(
         weights=np.concatenate(weights).astype(np.float32),

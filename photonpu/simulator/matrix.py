@@ -86,7 +86,7 @@ class PhotonicMatrix:
             )
         rows = columns.reshape(self.shape[1], -1).T
         (y,) = self._session.run(None, {"x": np.ascontiguousarray(rows)})
-        return y.T.reshape(self.shape[0], *columns.shape[1:])  # type: ignore[return-value]
+        return np.asarray(y.T.reshape(self.shape[0], *columns.shape[1:]))
 
 
 def _program(matrix: NDArray[np.float64], machine: Machine, input_range: float) -> Program:

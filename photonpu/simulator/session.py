@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from photonpu.simulator import engine
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.noise import sources
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 class Session:

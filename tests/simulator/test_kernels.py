@@ -63,7 +63,8 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     heights = rng.integers(1, 20, draw(st.integers(1, 3))).tolist()
     widths = rng.integers(1, 20, draw(st.integers(1, 3))).tolist()
-    tile, column = [], []
+    tile: list[tuple[int, int, int, int]] = []
+    column: list[tuple[int, int, int, int]] = []
     for c in range(len(widths)):
         column.append((sum(widths[:c]), sum(widths[: c + 1]), len(tile), len(tile) + len(heights)))
         for r, height in enumerate(heights):
