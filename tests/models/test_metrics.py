@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import numpy.testing as npt
@@ -177,3 +178,16 @@ def test_the_bootstrap_refuses_what_is_no_level_and_no_number_of_draws() -> None
         bootstrap_interval([1.0], level=95)
     with pytest.raises(InputError, match=r"draws=0: an interval needs 1 or more"):
         bootstrap_interval([1.0], draws=0)
+
+
+def test_dice_of_a_real_network_is_what_its_trainers_recorded(assets: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    slices = np.load(assets / "mri" / "tumour_test_128.npz")
+    model = (assets / "models" / "real_tumour_unet_b8_128.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {session.get_inputs()[0].name: slices["image"]})
+    masks, truths = logits[:, 0] > 0, slices["mask"] > 0
+    scores = np.array([dice(mask, truth) for mask, truth in zip(masks, truths, strict=True)])
+    # They added 1 to numerator and denominator, as training losses do.
+    areas = masks.sum(axis=(1, 2)) + truths.sum(axis=(1, 2))
+    npt.assert_allclose((scores * areas + 1) / (areas + 1), slices["dice_float"], atol=1e-5)
