@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from photonpu.mesh.meshes import MESHES
-from photonpu.mesh.values import Couplings
+from photonpu.mesh.values import Couplings, frozen, frozen_ints
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def line_couplings(ports: int, width_um: float) -> Couplings:
 def no_couplings(shifters: int) -> Couplings:
     """Return the crosstalk of shifters that do not heat each other."""
     return Couplings(
-        np.zeros(shifters + 1, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0)
+        frozen_ints(np.zeros(shifters + 1)), frozen_ints(np.zeros(0)), frozen(np.zeros(0))
     )
 
 
@@ -106,7 +106,7 @@ def couplings(positions: Floats) -> Couplings:
     order = np.lexsort((both[:, 1], both[:, 0]))
     counts = np.bincount(both[:, 0], minlength=len(positions))
     return Couplings(
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
-        both[order, 1].astype(np.int32),
-        np.ascontiguousarray(strength[order]),
+        frozen_ints(np.concatenate([[0], np.cumsum(counts)])),
+        frozen_ints(both[order, 1]),
+        frozen(strength[order]),
     )

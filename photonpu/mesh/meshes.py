@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from photonpu.errors import InputError
 from photonpu.mesh import layouts
 from photonpu.mesh.layouts import Elimination, Layout
+from photonpu.mesh.values import frozen
 from photonpu.registry import Registry
 
 Floats = NDArray[np.float64]
@@ -104,7 +105,8 @@ def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
         If the matrices are not a batch of square ones, or not finite.
     """
     mesh = MESHES[topology]
-    batch = np.ascontiguousarray(unitaries, dtype=np.complex128)
+    batch = np.ascontiguousarray(unitaries, dtype=np.complex128).view()
+    batch.flags.writeable = False
     if batch.ndim != 3 or batch.shape[1] != batch.shape[2]:
         raise InputError(f"unitaries of shape {batch.shape}: decompose needs (tiles, N, N)")
     if not np.isfinite(batch).all():
@@ -147,11 +149,11 @@ def matrix(
     from photonpu.mesh import kernels
 
     row = MESHES[topology].layout(phases.psi.shape[1]).row
-    gain = 10.0 ** (-_each(loss_db, phases) / 20.0)
+    gain = frozen(10.0 ** (-_each(loss_db, phases) / 20.0))
     result: Complexes = kernels.matrix(
-        np.ascontiguousarray(phases.theta),
-        np.ascontiguousarray(phases.phi),
-        np.ascontiguousarray(phases.psi),
+        frozen(phases.theta),
+        frozen(phases.phi),
+        frozen(phases.psi),
         row,
         _each(alpha, phases),
         _each(beta, phases),
@@ -190,10 +192,10 @@ def correct(
     from photonpu.mesh import kernels
 
     theta, phi, psi, clipped = kernels.correct(
-        np.ascontiguousarray(phases.theta),
-        np.ascontiguousarray(phases.phi),
-        np.ascontiguousarray(phases.psi),
-        np.zeros_like(phases.psi),
+        frozen(phases.theta),
+        frozen(phases.phi),
+        frozen(phases.psi),
+        frozen(np.zeros_like(phases.psi)),
         MESHES[topology].layout(phases.psi.shape[1]).row,
         _each(alpha, phases),
         _each(beta, phases),
@@ -203,8 +205,7 @@ def correct(
 
 def _each(value: ArrayLike, phases: Phases) -> Floats:
     """Return `value` for each interferometer of each mesh, (T, K)."""
-    numbers = np.asarray(value, dtype=np.float64)
-    return np.ascontiguousarray(np.broadcast_to(numbers, phases.theta.shape))
+    return frozen(np.broadcast_to(np.asarray(value, dtype=np.float64), phases.theta.shape))
 
 
 def haar(ports: int, count: int, seed: int) -> Complexes:

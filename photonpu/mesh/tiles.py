@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from photonpu.errors import InputError
 from photonpu.mesh import crosstalk
 from photonpu.mesh.meshes import MESHES
-from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
+from photonpu.mesh.values import Couplings, Errors, Plan, Splitters, frozen, frozen_ints
 
 if TYPE_CHECKING:
     from photonpu.hardware import Chip, Machine
@@ -71,11 +71,11 @@ def tile_matrices(
     _check(theta, psi, core, chip)
     actual, known = _splitters(chip, machine, sources)
     result: Complexes = kernels.tile_matrices(
-        np.ascontiguousarray(theta),
-        np.ascontiguousarray(phi),
-        np.ascontiguousarray(psi),
-        np.ascontiguousarray(attenuator),
-        np.ascontiguousarray(core, dtype=np.int32),
+        frozen(theta),
+        frozen(phi),
+        frozen(psi),
+        frozen(attenuator),
+        frozen_ints(core),
         known,
         actual,
         _errors(chip, sources),
@@ -105,17 +105,12 @@ def _splitters(
 ) -> tuple[Splitters, Splitters]:
     """Return the splitter errors that act, and those that a correction knows."""
     drawn = Splitters(
-        *(
-            np.array(errors)
-            for errors in (
-                chip.splitter_in,
-                chip.splitter_out,
-                chip.attenuator_splitter_in,
-                chip.attenuator_splitter_out,
-            )
-        )
+        frozen(chip.splitter_in),
+        frozen(chip.splitter_out),
+        frozen(chip.attenuator_splitter_in),
+        frozen(chip.attenuator_splitter_out),
     )
-    none = Splitters(*(np.zeros_like(errors) for errors in drawn))
+    none = Splitters(*(frozen(np.zeros_like(errors)) for errors in drawn))
     actual = drawn if "splitter" in sources else none
     return actual, actual if machine.mesh.correction == "local" else none
 
@@ -126,10 +121,10 @@ def _errors(chip: Chip, sources: frozenset[str]) -> Errors:
     loss = float("loss" in sources)
     mesh = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)
     return Errors(
-        mesh * phase,
-        chip.attenuator_error * phase,
-        10.0 ** (-chip.mzi_loss_db * loss / 20.0),
-        10.0 ** (-chip.attenuator_loss_db * loss / 20.0),
+        frozen(mesh * phase),
+        frozen(chip.attenuator_error * phase),
+        frozen(10.0 ** (-chip.mzi_loss_db * loss / 20.0)),
+        frozen(10.0 ** (-chip.attenuator_loss_db * loss / 20.0)),
     )
 
 
@@ -151,6 +146,6 @@ def _couplings(
     within = crosstalk.mesh_couplings(mesh.topology, ports, mesh.mzi_length_um, mesh.mzi_width_um)
     line = crosstalk.line_couplings(ports, mesh.mzi_width_um)
     return (
-        within._replace(strength=within.strength * strength),
-        line._replace(strength=line.strength * strength),
+        within._replace(strength=frozen(within.strength * strength)),
+        line._replace(strength=frozen(line.strength * strength)),
     )

@@ -9,10 +9,27 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+
+
+def frozen(numbers: ArrayLike) -> Floats:
+    """Return `numbers` as a contiguous, read-only array: what kernels are compiled for.
+
+    Arrays that can be written to are another type to Numba, and would be compiled for again.
+    """
+    view = np.ascontiguousarray(numbers, dtype=np.float64).view()
+    view.flags.writeable = False
+    return view
+
+
+def frozen_ints(numbers: ArrayLike) -> Ints:
+    """Return `numbers` as a contiguous, read-only array of 32-bit integers; see `frozen`."""
+    view = np.ascontiguousarray(numbers, dtype=np.int32).view()
+    view.flags.writeable = False
+    return view
 
 
 class Splitters(NamedTuple):

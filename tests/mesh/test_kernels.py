@@ -1,0 +1,143 @@
+"""Compiled kernels agree with what is written out in the reference."""
+
+import math
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from photonpu.mesh import (
+    MESHES,
+    haar,
+    kernels,
+    kernels_elimination,
+    kernels_math,
+    layouts,
+    reference,
+)
+from photonpu.mesh.crosstalk import couplings
+from photonpu.mesh.values import Errors, Plan, Splitters, frozen, frozen_ints
+
+BUILDS = {"clements": layouts.clements, "reck": layouts.reck}
+ports_drawn = st.integers(2, 9)
+seeds = st.integers(0, 2**32 - 1)
+topologies = st.sampled_from(list(MESHES))
+
+
+def test_every_mesh_has_its_elimination_tested() -> None:
+    assert set(BUILDS) == set(MESHES)
+
+
+@given(topologies, ports_drawn, seeds)
+def test_decompose_agrees_with_its_reference(topology: str, ports: int, seed: int) -> None:
+    steps = BUILDS[topology](ports)[1]
+    unitaries = haar(ports, 2, seed)
+    unitaries.flags.writeable = False
+    arguments = (unitaries, steps.left, steps.pair, steps.pivot, steps.slot)
+    fast = kernels_elimination.decompose(*arguments)
+    for found, expected in zip(fast, reference.decompose(*arguments), strict=True):
+        npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-12)
+
+
+@given(topologies, ports_drawn, seeds)
+def test_matrix_agrees_with_its_reference(topology: str, ports: int, seed: int) -> None:
+    row = MESHES[topology].layout(ports).row
+    rng = np.random.default_rng(seed)
+    theta, phi, alpha, beta, gain = map(frozen, rng.normal(size=(5, 3, len(row))))
+    arguments = (theta, phi, frozen(rng.normal(size=(3, ports))), row, alpha, beta, gain)
+    npt.assert_allclose(kernels.matrix(*arguments), reference.matrix(*arguments), atol=1e-12)
+
+
+@given(topologies, ports_drawn, seeds)
+def test_correct_agrees_with_its_reference(topology: str, ports: int, seed: int) -> None:
+    row = MESHES[topology].layout(ports).row
+    rng = np.random.default_rng(seed)
+    theta = frozen(rng.uniform(0.0, math.pi, (3, len(row))))
+    phi = frozen(rng.uniform(0.0, 2 * math.pi, (3, len(row))))
+    psi, owed = map(frozen, rng.normal(size=(2, 3, ports)))
+    alpha, beta = map(frozen, rng.normal(0.0, 0.1, (2, 3, len(row))))
+    arguments = (theta, phi, psi, owed, row, alpha, beta)
+    *fast, fast_count = kernels.correct(*arguments)
+    *literal, literal_count = reference.correct(*arguments)
+    npt.assert_array_equal(fast_count, literal_count)
+    for found, expected in zip(fast, literal, strict=True):
+        npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-12)
+
+
+@given(topologies, ports_drawn, seeds, st.sampled_from([0.0, math.pi / 32, math.pi / 2048]))
+def test_tile_matrices_agrees_with_its_reference(
+    topology: str, ports: int, seed: int, step: float
+) -> None:
+    row = MESHES[topology].layout(ports).row
+    rng = np.random.default_rng(seed)
+    tiles, cores, mzis = 3, 2, len(row)
+    theta = frozen(rng.uniform(0.0, math.pi, (tiles, 2, mzis)))
+    phi = frozen(rng.uniform(-4.0, 10.0, (tiles, 2, mzis)))
+    psi = frozen(rng.uniform(-4.0, 10.0, (tiles, 2, ports)))
+    attenuator = frozen(rng.uniform(0.0, math.pi, (tiles, ports)))
+    core = frozen_ints(rng.integers(0, cores, tiles))
+    known, actual = (
+        Splitters(
+            *map(frozen, rng.normal(0.0, 0.1, (2, cores, 2, mzis))),
+            *map(frozen, rng.normal(0.0, 0.1, (2, cores, ports))),
+        )
+        for _ in range(2)
+    )
+    errors = Errors(
+        frozen(rng.normal(0.0, 0.1, (cores, 2, 2 * mzis + ports))),
+        frozen(rng.normal(0.0, 0.1, (cores, ports))),
+        frozen(rng.uniform(0.8, 1.0, (cores, 2, mzis))),
+        frozen(rng.uniform(0.8, 1.0, (cores, ports))),
+    )
+    within = couplings(rng.uniform(0.0, 200.0, (2 * mzis + ports, 2)))
+    line = couplings(rng.uniform(0.0, 60.0, (ports, 2)))
+    plan = Plan(row, step)
+    arguments = (theta, phi, psi, attenuator, core, known, actual, errors, plan, within, line)
+    npt.assert_allclose(
+        kernels.tile_matrices(*arguments), reference.tile_matrices(*arguments), atol=1e-12
+    )
+
+
+def test_a_perfect_bar_or_cross_between_perfect_splitters_is_corrected_to_itself() -> None:
+    # Its other path is dark: the phase there means nothing and must not become NaN.
+    row = layouts.clements(3)[0].row
+    theta = frozen([[0.0, math.pi, 0.0], [math.pi, 0.0, math.pi]])
+    none = frozen(np.zeros((2, 3)))
+    fixed = kernels.correct(theta, none, none, none, row, none, none)
+    before = reference.matrix(theta, none, none, row, none, none, none + 1.0)
+    after = reference.matrix(*fixed[:3], row, none, none, none + 1.0)
+    npt.assert_allclose(after, before, atol=1e-14)
+    npt.assert_array_equal(fixed[3], 0)
+
+
+GRID = np.concatenate([np.linspace(-60.0, 60.0, 2401), np.arange(-16, 17) * math.pi / 4])
+
+
+def test_sin_and_cos_agree_with_the_c_library() -> None:
+    found = np.array([kernels_math.sincos(x) for x in GRID])
+    npt.assert_allclose(found, np.stack([np.sin(GRID), np.cos(GRID)], axis=1), atol=3e-16)
+
+
+@pytest.mark.parametrize("radius", [1e-30, 1.0, 1e30])
+def test_the_angle_of_a_point_agrees_with_the_c_library(radius: float) -> None:
+    points = radius * np.exp(1j * GRID)
+    found = [kernels_math.arctan2(z.imag, z.real) for z in points]
+    npt.assert_allclose(found, np.angle(points), atol=1e-15)
+
+
+def test_the_angle_at_the_origin_is_zero_and_on_the_axes_exact() -> None:
+    assert kernels_math.arctan2(0.0, 0.0) == 0.0
+    assert kernels_math.arctan2(0.0, 2.0) == 0.0
+    assert kernels_math.arctan2(2.0, 0.0) == math.pi / 2
+    assert kernels_math.arctan2(0.0, -2.0) == math.pi
+    assert kernels_math.arctan2(-2.0, 0.0) == -math.pi / 2
+
+
+def test_wrapping_never_gives_a_whole_turn() -> None:
+    # -1e-17 + 2 pi rounds to 2 pi itself.
+    assert kernels_math.wrap(-1e-17) == 0.0
+    assert kernels_math.wrap(2 * math.pi) == 0.0
+    npt.assert_allclose(kernels_math.wrap(-1.0), 2 * math.pi - 1.0, rtol=1e-15)
+    npt.assert_allclose(kernels_math.wrap(9.0), 9.0 - 2 * math.pi, rtol=1e-14)

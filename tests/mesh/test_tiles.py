@@ -1,0 +1,260 @@
+"""Tiles as programmed on a chip: each source by itself, by hand calculation or against a law."""
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.testing as npt
+import pytest
+from numpy.typing import NDArray
+
+from photonpu import mesh
+from photonpu.errors import InputError
+from photonpu.hardware import Chip, Machine
+from photonpu.mesh.crosstalk import kappa
+
+Complexes = NDArray[np.complex128]
+ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk"})
+
+every_mesh = pytest.mark.parametrize("topology", list(mesh.MESHES))
+
+
+def machine_of(ports: int, **changes: object) -> Machine:
+    """Return a machine of three cores without any error, but for `changes` (``mesh__ports``)."""
+    silent: dict[str, object] = {
+        "cores": 3,
+        "mesh.ports": ports,
+        "mesh.splitter_error_rad": 0.0,
+        "mesh.mzi_loss_db": 0.0,
+        "mesh.mzi_loss_std_db": 0.0,
+        "mesh.correction": "none",
+        "phase.error_rad": 0.0,
+        "phase.crosstalk": 0.0,
+    }
+    wanted = {name.replace("__", "."): value for name, value in changes.items()}
+    return Machine.preset("mzi64-eo").override(silent | wanted)
+
+
+def bank(
+    ports: int, tiles: int, topology: str = "clements", seed: int = 0
+) -> tuple[dict[str, Any], Complexes]:
+    """Return the phases of random tiles by `tile_matrices`' names, and the tiles themselves."""
+    rng = np.random.default_rng(seed)
+    left, right = mesh.haar(ports, tiles, seed), mesh.haar(ports, tiles, seed + 1)
+    singular = np.sort(rng.uniform(0.0, 1.0, (tiles, ports)))[:, ::-1]
+    singular[:, 0] = 1.0
+    second, first = mesh.decompose(left, topology), mesh.decompose(right, topology)
+    phases = {
+        "theta": np.stack([first.theta, second.theta], axis=1),
+        "phi": np.stack([first.phi, second.phi], axis=1),
+        "psi": np.stack([first.psi, second.psi], axis=1),
+        "attenuator": 2.0 * np.arcsin(singular),
+        "core": rng.integers(0, 3, tiles).astype(np.int32),
+    }
+    return phases, (left * singular[:, None, :]) @ right
+
+
+@every_mesh
+def test_without_sources_the_product_is_exact_on_the_worst_of_chips(topology: str) -> None:
+    machine = machine_of(
+        8, mesh__topology=topology, mesh__splitter_error_rad=0.2, phase__error_rad=0.3
+    )
+    phases, tiles = bank(8, 4, topology)
+    found = mesh.tile_matrices(**phases, chip=Chip.draw(machine, 1), machine=machine)
+    npt.assert_allclose(found, tiles, atol=1e-12)
+
+
+@every_mesh
+@pytest.mark.parametrize("source", ["splitter", "phase", "loss", "crosstalk"])
+def test_a_source_of_strength_zero_changes_nothing(topology: str, source: str) -> None:
+    machine = machine_of(6, mesh__topology=topology)
+    phases, tiles = bank(6, 3, topology)
+    found = mesh.tile_matrices(
+        **phases, chip=Chip.ideal(machine), machine=machine, sources=frozenset({source})
+    )
+    npt.assert_allclose(found, tiles, atol=1e-12)
+
+
+@every_mesh
+def test_correction_gives_the_exact_tile_where_every_split_can_be_reached(topology: str) -> None:
+    # Attenuations of at most 0.99, as a blemished attenuator cannot pass all.
+    changes = {"mesh__topology": topology, "mesh__splitter_error_rad": 0.004}
+    machine = machine_of(5, mesh__correction="local", **changes)
+    phases, _ = bank(5, 8, topology)
+    phases["attenuator"] = np.clip(phases["attenuator"], 0.1, 2.9)
+    chip = Chip.draw(machine, 2)
+    exact = mesh.tile_matrices(**phases, chip=chip, machine=machine)
+    sources = frozenset({"splitter"})
+    corrected = mesh.tile_matrices(**phases, chip=chip, machine=machine, sources=sources)
+    plain = machine_of(5, **changes)
+    uncorrected = mesh.tile_matrices(**phases, chip=chip, machine=plain, sources=sources)
+    assert np.abs(uncorrected - exact).max() > 0.005
+    npt.assert_allclose(corrected, exact, atol=1e-12)
+
+
+def test_loss_takes_its_decibels_from_both_meshes_and_the_attenuator() -> None:
+    machine = machine_of(2, mesh__mzi_loss_db=0.7)
+    phases, tiles = bank(2, 3)
+    found = mesh.tile_matrices(
+        **phases, chip=Chip.draw(machine, 0), machine=machine, sources=frozenset({"loss"})
+    )
+    npt.assert_allclose(found, tiles * 10 ** (-3 * 0.7 / 20), atol=1e-12)
+
+
+def test_a_tile_meets_the_errors_of_its_own_core() -> None:
+    machine = machine_of(4, phase__error_rad=0.1)
+    chip = Chip.draw(machine, 0)
+    phases, _ = bank(4, 1)
+    phases = {name: np.repeat(values, 3, axis=0) for name, values in phases.items()}
+    phases["core"] = np.array([0, 2, 0])
+    found = mesh.tile_matrices(**phases, chip=chip, machine=machine, sources=frozenset({"phase"}))
+    npt.assert_array_equal(found[0], found[2])
+    assert np.abs(found[0] - found[1]).max() > 0.01
+
+
+def test_static_errors_add_to_each_phase_of_both_meshes_and_the_attenuators() -> None:
+    machine = machine_of(4, phase__error_rad=0.1)
+    chip = Chip.draw(machine, 3)
+    phases, _ = bank(4, 2)
+    core = phases["core"]
+    moved = {
+        "theta": phases["theta"] + chip.theta_error[core],
+        "phi": phases["phi"] + chip.phi_error[core],
+        "psi": phases["psi"] + chip.psi_error[core],
+        "attenuator": phases["attenuator"] + chip.attenuator_error[core],
+        "core": core,
+    }
+    found, first = (
+        mesh.tile_matrices(**phases, chip=chip, machine=machine, sources=frozenset({"phase"})),
+        mesh.matrix(*_mesh(moved, 0)),
+    )
+    passed = np.sin(moved["attenuator"] / 2)[:, :, None]
+    npt.assert_allclose(found, mesh.matrix(*_mesh(moved, 1)) @ (passed * first), atol=1e-12)
+
+
+def _mesh(phases: dict[str, Any], which: int) -> tuple[mesh.Phases]:
+    """Return the phases of one of the two meshes."""
+    return (mesh.Phases(*(phases[name][:, which] for name in ("theta", "phi", "psi"))),)
+
+
+def test_phases_are_rounded_to_the_steps_of_the_converters() -> None:
+    machine = machine_of(4, phase__dac_bits=5)
+    phases, _ = bank(4, 3)
+    step = 2 * np.pi / 32
+    rounded = {name: np.round(values / step) * step for name, values in phases.items()}
+    rounded["core"] = phases["core"]
+    chip = Chip.ideal(machine)
+    npt.assert_allclose(
+        mesh.tile_matrices(**phases, chip=chip, machine=machine, sources=frozenset({"dac"})),
+        mesh.tile_matrices(**rounded, chip=chip, machine=machine),
+        atol=1e-12,
+    )
+
+
+def test_a_phase_just_below_a_whole_turn_is_set_to_zero_and_heats_nothing() -> None:
+    machine = machine_of(2, phase__dac_bits=6, phase__crosstalk=1.0, mesh__mzi_length_um=20.0)
+    phases, _ = bank(2, 1)
+    below = {**phases, "phi": np.full((1, 2, 1), 2 * np.pi - 0.01)}
+    at_zero = {**phases, "phi": np.zeros((1, 2, 1))}
+    found, expected = (
+        mesh.tile_matrices(
+            **each,
+            chip=Chip.ideal(machine),
+            machine=machine,
+            sources=frozenset({"dac", "crosstalk"}),
+        )
+        for each in (below, at_zero)
+    )
+    npt.assert_array_equal(found, expected)
+
+
+def test_heat_adds_to_neighbours_what_the_floor_plan_of_two_ports_says() -> None:
+    # One interferometer of 20 x 12 um: phi at x = 5, theta at 15, psi at 25 um, all on y = 0,
+    # and the second psi at (25, 12) um; two attenuators 12 um apart.
+    machine = machine_of(2, phase__crosstalk=0.5, mesh__mzi_length_um=20.0, mesh__mzi_width_um=12.0)
+    theta, phi, psi, other = 1.0, 2.0, 3.0, 4.0
+    near, far, side = 0.5 * kappa([10.0, 20.0, 12.0])
+    across, corner = 0.5 * kappa([np.hypot(10, 12), np.hypot(20, 12)])
+    warm = mesh.Phases(
+        np.array([[theta + near * phi + near * psi + across * other]]),
+        np.array([[phi + near * theta + far * psi + corner * other]]),
+        np.array(
+            [
+                [
+                    psi + near * theta + far * phi + side * other,
+                    other + across * theta + corner * phi + side * psi,
+                ]
+            ]
+        ),
+    )
+    line = np.array([2.0, 1.5]) + side * np.array([1.5, 2.0])
+    block = mesh.matrix(warm)[0]
+    found = mesh.tile_matrices(
+        theta=np.full((1, 2, 1), theta),
+        phi=np.full((1, 2, 1), phi),
+        psi=np.array([[[psi, other], [psi, other]]]),
+        attenuator=np.array([[2.0, 1.5]]),
+        core=np.array([1]),
+        chip=Chip.ideal(machine),
+        machine=machine,
+        sources=frozenset({"crosstalk"}),
+    )
+    npt.assert_allclose(found[0], block @ np.diag(np.sin(line / 2)) @ block, atol=1e-12)
+
+
+def test_heat_comes_from_the_wrapped_phase() -> None:
+    machine = machine_of(3, phase__crosstalk=1.0, mesh__mzi_width_um=15.0)
+    phases, _ = bank(3, 2)
+    turned = {**phases, "phi": phases["phi"] - 2 * np.pi, "psi": phases["psi"] + 4 * np.pi}
+    found, expected = (
+        mesh.tile_matrices(
+            **each, chip=Chip.ideal(machine), machine=machine, sources=frozenset({"crosstalk"})
+        )
+        for each in (turned, phases)
+    )
+    npt.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_the_same_bits_come_out_in_any_order_and_for_any_threads() -> None:
+    machine = machine_of(
+        7, mesh__splitter_error_rad=0.05, phase__error_rad=0.02, mesh__correction="local"
+    )
+    chip = Chip.draw(machine, 5)
+    phases, _ = bank(7, 6)
+    together = mesh.tile_matrices(**phases, chip=chip, machine=machine, sources=ALL)
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        backwards = mesh.tile_matrices(
+            **{name: values[::-1] for name, values in phases.items()},
+            chip=chip,
+            machine=machine,
+            sources=ALL,
+        )
+    finally:
+        numba.set_num_threads(before)
+    npt.assert_array_equal(backwards[::-1], together)
+
+
+def test_names_of_other_sources_are_passed_over() -> None:
+    machine = machine_of(3)
+    phases, tiles = bank(3, 1)
+    found = mesh.tile_matrices(
+        **phases, chip=Chip.ideal(machine), machine=machine, sources=frozenset({"shot", "adc"})
+    )
+    npt.assert_allclose(found, tiles, atol=1e-12)
+
+
+def test_tiles_of_another_size_than_the_chip_are_refused() -> None:
+    machine = machine_of(4)
+    phases, _ = bank(3, 1)
+    with pytest.raises(InputError, match=r"tiles of 3 ports .* do not fit chip .* of 4 and 6"):
+        mesh.tile_matrices(**phases, chip=Chip.ideal(machine), machine=machine)
+
+
+def test_tiles_for_more_cores_than_the_chip_has_are_refused() -> None:
+    machine = machine_of(4)
+    phases, _ = bank(4, 2)
+    phases["core"] = np.array([0, 3])
+    with pytest.raises(InputError, match=r"run on cores 0 to 3, and chip .* has 3: compile"):
+        mesh.tile_matrices(**phases, chip=Chip.ideal(machine), machine=machine)
