@@ -7,7 +7,7 @@ node has a name of its own, and knows which outer tensors its subgraphs capture.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -261,15 +261,16 @@ def _captured(proto: onnx.NodeProto) -> tuple[str, ...]:
 def _hand_out(
     nodes: tuple[Node, ...], constants: dict[str, Array], outputs: list[str]
 ) -> tuple[tuple[Node, ...], dict[str, Array]]:
-    """Let each constant that is an output pass an Identity."""
-    handed = [name for name in outputs if name in constants]
-    renamed = {
-        f"{name}/constant" if name in handed else name: constants[name] for name in constants
-    }
-    identities = tuple(
-        Node(f"Identity/{name}", "Identity", "", (f"{name}/constant",), (name,)) for name in handed
-    )
-    return (*identities, *nodes), renamed
+    """Let each constant that is an output pass an Identity; its readers read it before that."""
+    names = {name: f"{name}/constant" for name in outputs if name in constants}
+    identities = [
+        Node(f"Identity/{name}", "Identity", "", (inner,), (name,)) for name, inner in names.items()
+    ]
+    renamed = [
+        replace(node, inputs=tuple(names.get(name, name) for name in node.inputs)) for node in nodes
+    ]
+    moved = {names.get(name, name): value for name, value in constants.items()}
+    return (*identities, *renamed), moved
 
 
 def _info(value: onnx.ValueInfoProto) -> TensorInfo:

@@ -64,6 +64,7 @@ def test_a_constant_that_is_handed_out_passes_an_identity() -> None:
     model = network(nodes, {"x": [2]}, {"y": 1, "c": 1}, {"c": numbers(2)})
     graph = from_model(model)
     assert [node.op for node in graph.nodes] == ["Identity", "Add"]
+    assert graph.nodes[1].inputs == ("x", "c/constant")
     assert "c" in graph.producer
     npt.assert_array_equal(graph.constants["c/constant"], run(model, {"x": numbers(2)})[1])
 
