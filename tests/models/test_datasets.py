@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from collections.abc import Callable
@@ -335,6 +336,27 @@ def test_volumes_on_different_grids_are_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path)
     save_volume(mask, standing(TRUTH).astype(np.uint8), np.diag([2.0, 3.0, 5.5, 1.0]))
     with pytest.raises(DataError, match=r"lie on different grids"):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("scale", [0.0, np.nan])
+def test_a_volume_whose_header_places_it_nowhere_is_refused(scale: float, tmp_path: Path) -> None:
+    write_volumes(tmp_path)
+    broken = nibabel.Nifti1Image(standing(GREY), None)
+    broken.header.set_sform(np.diag([2.0, scale, 5.0, 1.0]), code=1)
+    nibabel.save(nibabel.Nifti1Image(standing(GREY), None, broken.header), tmp_path / "a.nii")
+    save_volume(tmp_path / "a_mask.nii.gz", standing(TRUTH).astype(np.uint8))
+    with pytest.raises(DataError, match=r"a.nii' has a header that places no voxels in space"):
+        load_dataset(tmp_path)
+
+
+def test_an_mgz_of_an_unknown_type_of_numbers_is_refused(tmp_path: Path) -> None:
+    save_volume(tmp_path / "image.mgz", standing(GREY))
+    save_volume(tmp_path / "mask.mgz", standing(TRUTH).astype(np.uint8))
+    whole = bytearray(gzip.decompress((tmp_path / "image.mgz").read_bytes()))
+    whole[20:24] = (17).to_bytes(4, "big")
+    (tmp_path / "image.mgz").write_bytes(gzip.compress(bytes(whole)))
+    with pytest.raises(DataError, match=r"image.mgz' cannot be read as a volume"):
         load_dataset(tmp_path)
 
 

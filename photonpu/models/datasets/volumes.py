@@ -29,6 +29,8 @@ SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
 MAX_VOXELS = 1 << 28
 # Two files of one scan may place their corners this far apart, mm.
 SAME_PLACE_MM = 0.01
+# What nibabel lets through when a header or the voxels are damaged; KeyError is an unknown type.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, OverflowError, zlib.error)
 
 Grey = NDArray[np.float32]
 
@@ -81,12 +83,18 @@ def open_volume(path: Path) -> Any:
         ) from error
     try:
         volume = nibabel.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (*_DAMAGE, ImageFileError, HeaderDataError) as error:
         raise DataError(f"'{path}' cannot be read as a volume ({error}): copy it anew") from error
     if len(volume.shape) not in (3, 4) or not 0 < int(np.prod(volume.shape)) <= MAX_VOXELS:
         raise DataError(
             f"'{path}' has shape {tuple(volume.shape)}: a volume has 3 axes, or 4 with "
             f"channels last, and {MAX_VOXELS} voxels at most"
+        )
+    affine = np.asarray(volume.affine)
+    if not np.isfinite(affine).all() or np.isnan(nibabel.io_orientation(affine)).any():
+        raise DataError(
+            f"'{path}' has a header that places no voxels in space (affine "
+            f"{affine[:3].tolist()}): write it again with an affine of rank 3"
         )
     return volume
 
@@ -188,7 +196,7 @@ def _voxels(path: Path, bands: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[n
     try:
         volume = nibabel.as_closest_canonical(open_volume(path))
         values = np.asarray(volume.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except _DAMAGE as error:
         raise DataError(f"'{path}' is cut short or damaged ({error}): copy it anew") from error
     if not np.isfinite(values).all():
         raise DataError(f"'{path}' holds NaN or infinity: replace these voxels")
