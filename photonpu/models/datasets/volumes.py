@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def open_volume(path: Path) -> Any:
         volume = nibabel.load(path)
     except (*_DAMAGE, ImageFileError, HeaderDataError) as error:
         raise DataError(f"'{path}' cannot be read as a volume ({error}): copy it anew") from error
-    if len(volume.shape) not in (3, 4) or not 0 < int(np.prod(volume.shape)) <= MAX_VOXELS:
+    if len(volume.shape) not in (3, 4) or not 0 < math.prod(volume.shape) <= MAX_VOXELS:
         raise DataError(
             f"'{path}' has shape {tuple(volume.shape)}: a volume has 3 axes, or 4 with "
             f"channels last, and {MAX_VOXELS} voxels at most"
