@@ -107,6 +107,24 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
                     yield f"constant '{node.output[0] if node.output else node.name}'", record.t
 
 
+def check_complete(proto: onnx.ModelProto, label: str) -> None:
+    """Refuse a model whose weights are still in another file: nobody may look for it just anywhere.
+
+    Raises
+    ------
+    ModelError
+        Names the first such tensor.
+    """
+    from onnx import TensorProto
+
+    for name, tensor in _tensors(proto.graph):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise ModelError(
+                f"{label} keeps {name} in another file: give the path of the .onnx file, with that "
+                "file in the same folder"
+            )
+
+
 def check_dense(graph: onnx.GraphProto) -> None:
     """Refuse sparse initializers.
 

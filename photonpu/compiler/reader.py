@@ -57,6 +57,7 @@ def read(
         proto = _parse(_file(Path(model), label, largest_bytes), label)
         _load_external_data(proto, Path(model).parent, label)
     checks.check_text(proto, label)
+    checks.check_complete(proto, label)
     checks.check_operators(proto)
     checks.check_structure(proto, label)
     if proto.functions:
@@ -113,7 +114,7 @@ def _load_external_data(proto: onnx.ModelProto, folder: Path, label: str) -> Non
     except (ValidationError, OSError, ValueError) as error:
         raise ModelError(
             f"{label} keeps weights in another file that cannot be read: "
-            f"{checks.first_line(error)}; put that file beside it"
+            f"{checks.first_line(error)}; keep that file whole, in the same folder"
         ) from error
 
 

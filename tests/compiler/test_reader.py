@@ -65,6 +65,24 @@ def test_a_missing_file_of_weights_is_named(tmp_path: Path) -> None:
         reader.read(path)
 
 
+def test_bytes_of_a_model_whose_weights_are_elsewhere_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(perceptron(numbers(3, 400)), path, save_as_external_data=True, location="net.data")
+    with pytest.raises(ModelError, match="keeps initializer 'w' in another file: give the path of"):
+        reader.read(path.read_bytes())
+
+
+def test_weights_outside_the_folder_of_the_model_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(perceptron(numbers(3, 400)), path, save_as_external_data=True, location="net.data")
+    model = onnx.load(path, load_external_data=False)
+    (location,) = (e for e in model.graph.initializer[0].external_data if e.key == "location")
+    location.value = "../other/net.data"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="that cannot be read: .*outside the directory"):
+        reader.read(path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read '.*unet\.onnx': no such file; check the"):
         reader.read(tmp_path / "unet.onnx")
