@@ -12,8 +12,10 @@ from photonpu.cli import options
 from photonpu.cli.output import emit, make_folder, to_json, write_file
 from photonpu.cli.simulate import draw
 from photonpu.cli.summary import describe, describe_text
+from photonpu.tables import engineering, text_table
 
 if TYPE_CHECKING:
+    from photonpu.simulator import Estimate
     from photonpu.sweep import Study
 
 MODEL = "tumour-unet"
@@ -59,7 +61,8 @@ def demo(
 
     say("\n3. Estimate one slice\n")
     cost = estimate(program)
-    say(cost.table())
+    say(_cost_text(cost))
+    say(f"\nlayer by layer: photonpu estimate {out / MODEL}.ppu")
 
     say(f"\n4. Sweep the phase error; {SWEPT_SAMPLES} slices, 1 chip\n")
     study = _sweep(out, quiet)
@@ -78,6 +81,24 @@ def demo(
     say(f"\n{seconds:.0f} s; pictures in {picture}, numbers in {out / 'results.json'}")
     if as_json:
         emit(results, "", as_json=True)
+
+
+def _cost_text(cost: Estimate) -> str:
+    """Return totals and the shares of their components, the largest first."""
+    total = (
+        f"{engineering(cost.latency_s, 's')}, {engineering(cost.energy_j, 'J')}, "
+        f"{engineering(cost.power_w, 'W')}, {cost.area_mm2:.3g} mm²"
+    )
+    rows = [
+        [title, name, engineering(value, unit), f"{value / sum(parts.values()):.1%}"]
+        for title, parts, unit in (
+            ("latency", cost.latency, "s"),
+            ("energy", cost.components, "J"),
+        )
+        for name, value in sorted(parts.items(), key=lambda item: -item[1])
+        if value > 0
+    ]
+    return f"{total}\n\n{text_table(['', 'component', 'value', 'share'], rows, 'llrr')}"
 
 
 def _sweep(out: Path, quiet: bool) -> Study:

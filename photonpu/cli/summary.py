@@ -74,12 +74,11 @@ def describe_text(program: Program) -> str:
     operators = [operator for step in program.host_steps for operator in step.operators]
     kinds = sorted({operator.op for operator in operators})
     head = (
-        f"{printable(program.name)}: {program.parameters:,} parameters, "
-        f"{len(steps)} layers on the meshes in "
-        f"{len(program.tiles)} tiles of {program.tiles.ports} ports, "
-        f"{100 * mac_share(program):.1f} % of all MACs\n"
-        f"machine {program.machine.name}, {program.machine.cores} cores"
+        f"{printable(program.name)} on {printable(program.machine.name)}: "
+        f"{program.parameters:,} parameters, layers on the meshes {len(steps)}, "
+        f"tiles of {program.tiles.ports} ports {len(program.tiles)}, "
+        f"share of all MACs {mac_share(program):.1%}"
     )
-    digital = f"digital: {len(operators)} operators ({', '.join(kinds)})" if operators else ""
+    digital = f"digital operators: {len(operators)} ({', '.join(kinds)})" if operators else ""
     lines = [head, "", table, *([digital] if digital else [])]
     return "\n".join(lines + [f"note: {note}" for note in program.notes])

@@ -41,8 +41,8 @@ def test_the_summary_names_layers_and_what_stays_digital(
     photonpu: CommandLine, tiny: Path, tmp_path: Path
 ) -> None:
     result = photonpu("compile", tiny, "-o", tmp_path / "tiny.ppu")
-    assert "1 layers on the meshes in 1 tiles of 64 ports, 100.0 % of all MACs" in result.stdout
-    assert "digital: 1 operators (Sigmoid)" in result.stdout
+    assert "tiles of 64 ports 1, share of all MACs 100.0%" in result.stdout
+    assert "digital operators: 1 (Sigmoid)" in result.stdout
     assert "note: converter ranges come from one sample" in result.stdout
     assert result.stderr == ""
 
