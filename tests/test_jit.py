@@ -1,5 +1,6 @@
 """Compiled kernels and the folder that their cache lives in."""
 
+import importlib
 import importlib.util
 import stat
 import sys
@@ -126,3 +127,29 @@ def test_the_options_reach_the_compiler(monkeypatch: pytest.MonkeyPatch, tmp_pat
     npt.assert_array_equal(compiled(np.arange(4.0)), [0, 1, 4, 9])
     assert compiled.targetoptions["parallel"] is True
     assert compiled.targetoptions["fastmath"] == {"contract"}
+
+
+def test_an_edit_in_a_neighbouring_file_of_kernels_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Numba alone compares the file of the outer function only, and would return 1.0 again.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    outer = """
+from kernels_inner import inner
+from photonpu.jit import jit
+
+@jit()
+def outer():
+    return inner()
+"""
+    (tmp_path / "kernels_outer.py").write_text(outer)
+    monkeypatch.syspath_prepend(tmp_path)
+    for answer in (1.0, 2.0):
+        inner = f"from photonpu.jit import jit\n\n@jit()\ndef inner():\n    return {answer}\n"
+        (tmp_path / "kernels_inner.py").write_text(inner)
+        for name in ("kernels_inner", "kernels_outer"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        assert importlib.import_module("kernels_outer").outer() == answer

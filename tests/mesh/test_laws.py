@@ -1,0 +1,249 @@
+"""Laws and published numbers of imperfect meshes.
+
+``E`` is the error ``|U' - U|_F / sqrt(N)`` and ``F`` the fidelity ``|tr(U^H U')|^2 / N^2``. Angle
+errors of splitters have the standard deviation ``sigma``; Fang's amplitude errors are smaller by
+the square root of 2. Each law is tested on a few draws, and under `slow` on all of its table.
+"""
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from numpy.typing import NDArray
+
+from photonpu import mesh
+from photonpu.hardware import Chip, Machine
+from photonpu.mesh import MESHES, Phases
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+
+slow = pytest.mark.slow
+
+
+def rms_error(real: Complexes, ideal: Complexes) -> float:
+    """Return the root mean square of ``E`` over the draws."""
+    return float(np.sqrt(np.mean(np.sum(np.abs(real - ideal) ** 2, axis=(1, 2))) / ideal.shape[1]))
+
+
+def overlap(ideal: Complexes, real: Complexes) -> Floats:
+    """Return ``|tr(U^H U')|^2`` of each draw."""
+    return np.asarray(np.abs(np.einsum("tij,tij->t", ideal.conj(), real)) ** 2)
+
+
+def splitters(
+    ports: int, draws: int, sigma: float, *, corrected: bool
+) -> tuple[float, NDArray[np.int32]]:
+    """Return the error of Haar unitaries on meshes with splitter errors, and what is clipped."""
+    unitaries = mesh.haar(ports, draws, seed=ports)
+    phases = mesh.decompose(unitaries)
+    alpha, beta = np.random.default_rng(draws).normal(0.0, sigma, (2, *phases.theta.shape))
+    better, clipped = mesh.correct(phases, "clements", alpha, beta)
+    used = better if corrected else phases
+    return rms_error(mesh.matrix(used, alpha=alpha, beta=beta), unitaries), clipped
+
+
+def random_phases(ports: int, draws: int, rng: np.random.Generator) -> Phases:
+    """Return phases drawn evenly: the laws of small errors hold for any."""
+    mzis = MESHES["clements"].layout(ports).mzis
+    return Phases(
+        rng.uniform(0.0, np.pi, (draws, mzis)),
+        rng.uniform(0.0, 2 * np.pi, (draws, mzis)),
+        rng.uniform(0.0, 2 * np.pi, (draws, ports)),
+    )
+
+
+def grid_fidelity(ports: int, draws: int, sigma: float) -> float:
+    """Return the mean fidelity for splitter amplitude and phase errors of one size."""
+    rng = np.random.default_rng(ports)
+    phases = random_phases(ports, draws, rng)
+    shape = phases.theta.shape
+    alpha, beta = rng.normal(0.0, np.sqrt(2.0) * sigma, (2, *shape))
+    moved = Phases(
+        phases.theta + rng.normal(0.0, sigma, shape),
+        phases.phi + rng.normal(0.0, sigma, shape),
+        phases.psi + rng.normal(0.0, sigma, phases.psi.shape),
+    )
+    real = mesh.matrix(moved, alpha=alpha, beta=beta)
+    return float(np.mean(overlap(mesh.matrix(phases), real)) / ports**2)
+
+
+# Published curve of a 256-port grid: mike-fang/imprecise_optical_neural_network (Fang et al.
+# 2019, Opt. Express 27, 14009).
+FANG = [(0.005, 0.9686), (0.010, 0.8802), (0.015, 0.7499), (0.020, 0.5991)]
+
+
+@pytest.mark.parametrize(("sigma", "published"), FANG)
+def test_the_fidelity_of_a_grid_of_256_ports_is_the_published_one(
+    sigma: float, published: float
+) -> None:
+    npt.assert_allclose(grid_fidelity(256, 3, sigma), published, atol=0.005)
+
+
+@slow
+@pytest.mark.parametrize(("sigma", "published"), FANG)
+def test_the_mean_fidelity_of_many_grids_of_256_ports_is_the_published_one(
+    sigma: float, published: float
+) -> None:
+    npt.assert_allclose(grid_fidelity(256, 30, sigma), published, atol=0.005)
+
+
+@pytest.mark.parametrize("ports", [32, 64])
+@pytest.mark.parametrize("sigma", [0.005, 0.020])
+def test_the_fidelity_of_a_grid_falls_as_exp_of_minus_5_n_sigma_squared(
+    ports: int, sigma: float
+) -> None:
+    law = np.exp(-(5 * (ports - 1) + 1) * sigma**2)
+    npt.assert_allclose(grid_fidelity(ports, 30, sigma), law, atol=0.005)
+
+
+def check_uncorrected_splitters(ports: int, sigma: float, draws: int) -> None:
+    error, _ = splitters(ports, draws, sigma, corrected=False)
+    npt.assert_allclose(error, np.sqrt(2 * (ports - 1)) * sigma, rtol=0.03)
+
+
+# Hamerly, Bandyopadhyay, Englund, "Stability of self-configuring large multiport
+# interferometers" (2022, Phys. Rev. Applied 18, 024018), E_0 = sqrt(2 (N - 1)) sigma.
+@pytest.mark.parametrize(("ports", "sigma"), [(16, 0.02), (64, 0.01)])
+def test_uncorrected_splitter_errors_grow_as_the_root_of_the_depth(
+    ports: int, sigma: float
+) -> None:
+    check_uncorrected_splitters(ports, sigma, draws=30)
+
+
+@slow
+@pytest.mark.parametrize("ports", [8, 16, 32, 64])
+@pytest.mark.parametrize("sigma", [0.01, 0.02])
+def test_uncorrected_splitter_errors_grow_as_the_root_of_the_depth_for_all_sizes(
+    ports: int, sigma: float
+) -> None:
+    check_uncorrected_splitters(ports, sigma, draws=400)
+
+
+def check_corrected_splitters(ports: int, sigma: float, draws: int) -> None:
+    error, _ = splitters(ports, draws, sigma, corrected=True)
+    npt.assert_allclose(error, np.sqrt(2 / 3) * ports * sigma**2, rtol=0.12)
+
+
+# Local correction is Bandyopadhyay, Hamerly, Englund (2021), Optica 8, 1247. What it leaves of
+# Haar unitaries, E_c = sqrt(2/3) N sigma^2, holds where N^3 sigma^2 / 3 > 10 and E_c < 0.2.
+@pytest.mark.parametrize(("ports", "sigma"), [(32, 0.05), (64, 0.02), (64, 0.05)])
+def test_local_correction_leaves_an_error_that_is_quadratic_in_sigma(
+    ports: int, sigma: float
+) -> None:
+    check_corrected_splitters(ports, sigma, draws=40)
+
+
+@slow
+@pytest.mark.parametrize(
+    ("ports", "sigma", "draws"),
+    [(32, 0.05, 600), (64, 0.02, 300), (64, 0.05, 300), (256, 0.01414, 8), (256, 0.02828, 8)],
+)
+def test_local_correction_leaves_a_quadratic_error_for_all_sizes(
+    ports: int, sigma: float, draws: int
+) -> None:
+    check_corrected_splitters(ports, sigma, draws)
+
+
+def check_clipped(ports: int, sigma: float, draws: int) -> None:
+    _, clipped = splitters(ports, draws, sigma, corrected=True)
+    npt.assert_allclose(np.mean(clipped), ports * (ports**2 - 1) * sigma**2 / 3, rtol=0.10)
+
+
+# N (N^2 - 1) sigma^2 / 3 splits of a Haar unitary are out of reach: those nearer to the cross
+# state than the errors allow. Poisson counts of 600 or more, so 4 % for a standard deviation.
+@pytest.mark.parametrize(("ports", "sigma", "draws"), [(8, 0.1, 400), (16, 0.03, 600)])
+def test_the_number_of_splits_out_of_reach_grows_as_the_cube_of_the_ports(
+    ports: int, sigma: float, draws: int
+) -> None:
+    check_clipped(ports, sigma, draws)
+
+
+@slow
+@pytest.mark.parametrize(
+    ("ports", "sigma", "draws"),
+    [(8, 0.1, 4000), (16, 0.03, 4000), (32, 0.01, 2000), (64, 0.01, 400)],
+)
+def test_the_number_of_splits_out_of_reach_is_the_law_for_all_sizes(
+    ports: int, sigma: float, draws: int
+) -> None:
+    check_clipped(ports, sigma, draws)
+
+
+def tile_error(tiles: int, source: str, **changes: object) -> float:
+    """Return the error of 64-port tiles ``U V^H`` without attenuation, for one source."""
+    machine = Machine.preset("mzi64-eo").override(
+        {"cores": tiles} | {name.replace("__", "."): value for name, value in changes.items()}
+    )
+    left, right = mesh.haar(64, tiles, seed=1), mesh.haar(64, tiles, seed=2)
+    second, first = mesh.decompose(left), mesh.decompose(right)
+    real = mesh.tile_matrices(
+        np.stack([first.theta, second.theta], axis=1),
+        np.stack([first.phi, second.phi], axis=1),
+        np.stack([first.psi, second.psi], axis=1),
+        np.full((tiles, 64), np.pi),
+        np.arange(tiles, dtype=np.int32),
+        Chip.draw(machine, 0),
+        machine,
+        sources=frozenset({source}),
+    )
+    return rms_error(real, left @ right)
+
+
+# Two meshes in a row: the law of one, sqrt(N) sigma, times the square root of 2.
+@pytest.mark.parametrize("sigma", [0.005, 0.02])
+def test_static_phase_errors_grow_as_the_root_of_the_ports(sigma: float) -> None:
+    error = tile_error(12, "phase", phase__error_rad=sigma)
+    npt.assert_allclose(error, np.sqrt(2 * 64) * sigma, rtol=0.04)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_phase_converters_act_as_phase_errors_of_a_step_over_root_12(bits: int) -> None:
+    error = tile_error(12, "dac", phase__dac_bits=bits)
+    npt.assert_allclose(error, np.sqrt(2 * 64) * 2 * np.pi / (2**bits * np.sqrt(12)), rtol=0.04)
+
+
+@slow
+@pytest.mark.parametrize("bits", [7, 8, 9, 10, 11, 12])
+def test_phase_converters_follow_their_law_for_all_resolutions(bits: int) -> None:
+    error = tile_error(100, "dac", phase__dac_bits=bits)
+    npt.assert_allclose(error, np.sqrt(2 * 64) * 2 * np.pi / (2**bits * np.sqrt(12)), rtol=0.04)
+
+
+def check_loss(ports: int, loss_db: float, published: dict[str, float], draws: int) -> None:
+    unitaries = mesh.haar(ports, draws, seed=ports)
+    for topology, fidelity in published.items():
+        real = mesh.matrix(mesh.decompose(unitaries, topology), topology, loss_db=loss_db)
+        power = np.sum(np.abs(real) ** 2, axis=(1, 2))
+        mean = np.mean(overlap(unitaries, real) / (ports * power))
+        # At 1 dB a rectangle scatters by 0.0046 a draw, and the table's means are of few draws.
+        rectangle = 0.001 if loss_db < 1.0 else 0.003
+        tolerance = rectangle if topology == "clements" else 0.01
+        npt.assert_allclose(mean, fidelity, rtol=tolerance, err_msg=topology)
+
+
+# Clements et al. (2016), Optica 3, 1460, figure 5: fidelity |tr(U^H U')|^2 / (N tr(U'^H U')) at
+# equal loss in each interferometer, mean over Haar unitaries.
+LOSSES = [
+    (8, 0.2, {"clements": 0.9995, "reck": 0.9971}),
+    (16, 0.2, {"clements": 0.9992, "reck": 0.983}),
+    (20, 0.2, {"clements": 0.9992, "reck": 0.973}),
+    (50, 0.2, {"clements": 0.9987, "reck": 0.823}),
+    (20, 0.5, {"clements": 0.9948, "reck": 0.844}),
+    (50, 0.5, {"clements": 0.991, "reck": 0.395}),
+    (20, 1.0, {"clements": 0.974, "reck": 0.535}),
+]
+
+
+@pytest.mark.parametrize(("ports", "loss_db", "published"), [LOSSES[i] for i in (0, 2, 4)])
+def test_loss_spoils_a_triangle_and_hardly_a_rectangle(
+    ports: int, loss_db: float, published: dict[str, float]
+) -> None:
+    check_loss(ports, loss_db, published, draws=60)
+
+
+@slow
+@pytest.mark.parametrize(("ports", "loss_db", "published"), LOSSES)
+def test_loss_spoils_a_triangle_and_hardly_a_rectangle_for_all_sizes(
+    ports: int, loss_db: float, published: dict[str, float]
+) -> None:
+    check_loss(ports, loss_db, published, draws=1000)
