@@ -23,7 +23,11 @@ def compile_model(
     shape: options.Shapes = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compile a model for a machine and write the program; default output: MODEL's name + .ppu."""
+    """Compile a model for a machine.
+
+    The program is a file, by default MODEL's name with .ppu in the current folder. It fixes the
+    ports, the topology and the cores; all else of the machine may change when it runs.
+    """
     from photonpu.cli.inputs import read_arrays, read_program, read_shapes
     from photonpu.cli.summary import describe, describe_text
     from photonpu.sweep.runner import unranged

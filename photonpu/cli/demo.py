@@ -35,7 +35,10 @@ def demo(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compile the shipped tumour U-Net, simulate it on 3 chips, estimate, sweep, draw."""
+    """Walk the whole road with the shipped U-Net.
+
+    Compiles it, simulates three chips, estimates its cost, sweeps the phase error, draws masks.
+    """
     from photonpu.cli.inputs import CALIBRATION_SAMPLES
     from photonpu.compiler import compile
     from photonpu.models.datasets import load_dataset

@@ -34,7 +34,10 @@ def estimate_cost(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Estimate latency, energy and area: in total, by component and by layer."""
+    """Estimate latency, energy and area.
+
+    In total, by component and by layer, with the share of each.
+    """
     from photonpu.cli.inputs import read_arrays, read_program, read_shapes
     from photonpu.simulator import estimate
     from photonpu.sweep.runner import unranged

@@ -160,6 +160,8 @@ def read_program(
         No such machine, or a value that it refuses.
     ModelError
         No such model, or one that does not read.
+    InputError
+        A program is given with `calibration` or `shapes`, which its compiler has fixed.
     ProgramError
         The file is damaged, or was compiled for a machine of other ports, topology or cores.
     """
@@ -172,6 +174,8 @@ def read_program(
     from photonpu.program import Program
     from photonpu.simulator.session import fitting
 
+    if calibration is not None or shapes:
+        raise InputError(f"'{name}' was compiled already: --calibration and --shape are for models")
     if not Path(name).is_file():
         raise ProgramError(f"'{name}': no such file; `photonpu compile` makes one")
     program = Program.load(name)

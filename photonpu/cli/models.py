@@ -10,7 +10,7 @@ import typer
 from photonpu.cli import options
 from photonpu.cli.output import emit, write_file
 
-app = typer.Typer(help="List the networks that come with photonpu, or write one as ONNX.")
+app = typer.Typer(help="List the networks that come along.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `photonpu models`.")]
 

@@ -63,7 +63,10 @@ def simulate(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Simulate a network: its accuracy on a dataset (--data), or its outputs (--input)."""
+    """Simulate a network on images or arrays.
+
+    With --data its masks are scored against the truth; with --input its outputs are written.
+    """
     from photonpu.cli import inputs
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import Session

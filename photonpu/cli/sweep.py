@@ -40,7 +40,11 @@ def sweep_machines(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Estimate a network, and evaluate it with --data, on every machine of a grid."""
+    """Try a network on a grid of machines.
+
+    Each point is estimated, and evaluated if there is --data. A rerun goes on where the last run
+    stopped.
+    """
     from photonpu.cli.inputs import names, noises, read_dataset, read_machine, read_model
     from photonpu.sweep.runner import sweep
     from photonpu.sweep.space import parse

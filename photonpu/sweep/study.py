@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from photonpu.models.metrics import UNITS
 from photonpu.storage import atomic_write
 from photonpu.tables import engineering, text_table
 
@@ -91,7 +92,8 @@ class Study:
 
     def table(self) -> str:
         """Return the points as aligned text, with errors written out below."""
-        header = [*self.keys, *self.metrics, "latency", "energy", "power", "area", "tiles"]
+        titles = (f"{name} ({UNITS[name]})" if UNITS.get(name) else name for name in self.metrics)
+        header = [*self.keys, *titles, "latency", "energy", "power", "area", "tiles"]
         rows = [self._cells(point) for point in self.points]
         text = text_table(header, rows, "r" * len(header))
         errors = [
@@ -151,7 +153,8 @@ class Study:
         atomic_write(path, write)
 
     def _columns(self) -> list[str]:
-        bounds = [f"{name}{end}" for name in self.metrics for end in ("", "_low", "_high")]
+        names = map(_column, self.metrics)
+        bounds = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
         costs = ["latency_s", "energy_j", "power_w", "area_mm2", "tiles", "error"]
         return [*self.keys, *bounds, *costs]
 
@@ -160,7 +163,12 @@ class Study:
         record = dict(point.params)
         for name in self.metrics:
             item = found.metrics.get(name, Interval(NAN, NAN, NAN))
-            record |= {name: item.mean, f"{name}_low": item.low, f"{name}_high": item.high}
+            column = _column(name)
+            record |= {
+                column: item.mean,
+                f"{column}_low": item.low,
+                f"{column}_high": item.high,
+            }
         return record | {
             "latency_s": found.latency_s,
             "energy_j": found.energy_j,
@@ -169,6 +177,11 @@ class Study:
             "tiles": found.tiles,
             "error": found.error,
         }
+
+
+def _column(metric: str) -> str:
+    """Return a metric's name in a header, its unit at the end."""
+    return f"{metric}_{UNITS[metric]}" if UNITS.get(metric) else metric
 
 
 def _setting(point: Point) -> str:

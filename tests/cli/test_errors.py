@@ -148,3 +148,15 @@ def test_wrong_usage_has_its_own_exit_code(
     result = photonpu("simulate", tiny, *words)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--shape", "--calibration"])
+def test_what_a_program_has_fixed_cannot_be_given_again(
+    photonpu: CommandLine, tiny: Path, squares: Path, tmp_path: Path, option: str
+) -> None:
+    out = tmp_path / "tiny.ppu"
+    photonpu.json("compile", tiny, "-o", out)
+    value = "image=1x1x8x8" if option == "--shape" else squares
+    result = photonpu("estimate", out, option, value)
+    assert result.exit_code == 1
+    assert "was compiled already: --calibration and --shape are for models" in result.stderr

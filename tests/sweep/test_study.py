@@ -82,3 +82,12 @@ def test_the_plain_values_name_every_point() -> None:
     assert isinstance(points, list)
     assert [point["id"] for point in points] == ["ab", "cd"]
     assert points[0]["dice_high"] == 0.86
+
+
+def test_a_metric_with_a_unit_shows_it_in_every_header(tmp_path: Path) -> None:
+    outcome = Outcome({"hd95": Interval(2.5, 1.0, 4.0)})
+    study = Study(("cores",), ("hd95",), (Point("ab", {"cores": 1}, outcome),))
+    assert "hd95 (mm)" in study.table()
+    study.to_csv(tmp_path / "out.csv")
+    header = (tmp_path / "out.csv").read_text().split("\n")[0]
+    assert header.startswith("cores,hd95_mm,hd95_mm_low,hd95_mm_high,latency_s")
