@@ -241,11 +241,9 @@ def _photonic_step(
     geometry, node = layer.product.geometry, layer.node
     shape = observed.shapes[layer.product.input]
     out_shape = observed.shapes[node.outputs[0]]
-    samples = shape[0] if len(shape) > 1 else 1
     form = windows.channels_form(np.empty(shape, np.float32), geometry)
     vectors = tuple(
-        len(form) * int(np.prod(stream.window.count(form.shape[2:]))) // samples
-        for stream in geometry.streams
+        len(form) * int(np.prod(stream.window.count(form.shape[2:]))) for stream in geometry.streams
     )
     macs = sum(
         count * rows * columns // geometry.groups
@@ -264,8 +262,8 @@ def _photonic_step(
         vectors=vectors,
         input_range=_input_range(ranges),
         bias=None if bias is None else bias.astype(np.float32),
-        in_elements=int(np.prod(shape)) // samples,
-        out_elements=int(np.prod(out_shape)) // samples,
+        in_elements=int(np.prod(shape)),
+        out_elements=int(np.prod(out_shape)),
         macs=macs,
     )
 
@@ -278,7 +276,7 @@ def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: _Obse
         model=segments.model(graph, piece.nodes, piece.inputs, piece.outputs, dtypes),
         inputs=piece.inputs,
         outputs=piece.outputs,
-        operators=segments.operators(piece.nodes, observed.shapes),
+        operators=segments.operators(piece.nodes, observed.shapes, graph.constants),
     )
 
 

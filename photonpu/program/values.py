@@ -94,7 +94,8 @@ class PhotonicStep:
     tiles
         For each stream of the geometry, first and last + 1 of its tiles in the bank.
     vectors
-        For each stream, vectors a sample at the shape that was compiled for.
+        For each stream, vectors a sample at the shape that was compiled for. A sample is one
+        entry of a free batch axis; a network without one takes one sample a run.
     input_range
         Full scale of the input DAC: the largest absolute input that is represented.
     bias

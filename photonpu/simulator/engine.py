@@ -261,14 +261,13 @@ def run_detected(
         The step's output tensor.
     """
     form = windows.channels_form(x, step.geometry)
-    each_sample = len(form) // x.shape[0] if x.ndim > 1 and len(x) else 1
     form = kernels.quantise(form, step.input_range, receiver.dac_levels)
     out = _empty_output(form, step.geometry)
-    for stream, matrix in zip(step.geometry.streams, matrices, strict=True):
+    for stream, matrix, count in zip(step.geometry.streams, matrices, step.vectors, strict=True):
         each = math.prod(stream.window.count(form.shape[2:]))
         for first, last in _chunks(form, step.geometry, stream):
             vectors = windows.vectors(form[first:last], step.geometry, stream)
-            start = (first_sample * each_sample + first) * each
+            start = first_sample * count + first * each
             rows = _stream(vectors, matrix, step.input_range, start, receiver)
             windows.scatter(rows, step.geometry, stream, out[first:last])
     return _finish(out, x, step)

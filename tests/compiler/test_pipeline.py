@@ -88,6 +88,26 @@ def test_noise_does_not_depend_on_the_batch() -> None:
     npt.assert_array_equal(np.concatenate(parts), whole)
 
 
+def test_every_token_of_every_sample_meets_noise_of_its_own() -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "tokens",
+        [value("x", TensorProto.FLOAT, ["batch", 3, 4])],
+        [value("y", TensorProto.FLOAT, ["batch", 3, 4])],
+        [numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    x = np.ones((5, 3, 4), np.float32)
+    session = photonpu.Session(photonpu.compile(model, SMALL, calibration=x), "thermal")
+
+    (whole,) = session.run(None, {"x": x})
+    (last,) = session.run(None, {"x": x[:1]}, first=4)
+
+    assert len(np.unique(whole.reshape(15, 4), axis=0)) == 15
+    npt.assert_array_equal(last[0], whole[4])
+
+
 def test_the_text_names_every_step() -> None:
     program = photonpu.compile(network(), SMALL, calibration=samples(), name="tiny")
 
