@@ -60,6 +60,9 @@ def settle(
     """
     if not space:
         raise SweepError("nothing is varied; name a key of the machine, such as mesh.ports=16,32")
+    count = math.prod(len(values) for values in space.values())
+    if count > MAX_POINTS:
+        raise SweepError(f"the grid has {count} points and at most {MAX_POINTS} are allowed")
     settled = {}
     for key, values in space.items():
         if isinstance(values, str):
@@ -67,9 +70,6 @@ def settle(
         if not values:
             raise SweepError(f"'{key}' has no values")
         settled[key] = tuple(machine.override({key: value}).get(key) for value in values)
-    count = math.prod(len(values) for values in settled.values())
-    if count > MAX_POINTS:
-        raise SweepError(f"the grid has {count} points and at most {MAX_POINTS} are allowed")
     return settled
 
 

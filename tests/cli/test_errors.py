@@ -160,3 +160,10 @@ def test_what_a_program_has_fixed_cannot_be_given_again(
     result = photonpu("estimate", out, option, value)
     assert result.exit_code == 1
     assert "was compiled already: --calibration and --shape are for models" in result.stderr
+
+
+def test_a_name_can_do_nothing_to_the_terminal(photonpu: CommandLine, tiny: Path) -> None:
+    result = photonpu("estimate", tiny, "--set", "mesh.\x1b[2J=1")
+    assert result.exit_code == 1
+    assert "mesh.\\x1b[2J" in result.stderr
+    assert "\x1b" not in result.stderr
