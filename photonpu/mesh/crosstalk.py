@@ -26,8 +26,8 @@ _REACH_UM = 100.0
 def kappa(distance_um: ArrayLike) -> Floats:
     """Return the share of a heater's phase that appears in a waveguide nearby.
 
-    Polynomial below 23 um and exponential of length 7.84 um from there, fitted to a simulated
-    and measured heater by Yin et al., SCATTER (2024, arXiv:2407.05510), `CrosstalkScheduler`.
+    Polynomial below 23 um, exponential of length 7.84 um from there: the fit in the public code
+    (`CrosstalkScheduler`) of Yin et al., "SCATTER" (2024, arXiv:2407.05510). Heat only ever adds.
 
     Parameters
     ----------

@@ -140,14 +140,14 @@ def _unload(field: Floats, result: Complexes) -> None:
 
 
 @jit(fastmath=_CONTRACT)
-def _reach(theta: float, alpha: float, beta: float) -> tuple[float, float, bool]:
-    """Return sin and cos of half the theta with which splitters with errors split as without.
+def _reach(
+    s: float, c: float, s_plus: float, s_minus: float, c_minus: float
+) -> tuple[float, float, bool]:
+    """Return sin and cos of half the theta with which real splitters split as perfect ones.
 
-    The flag says that there is none; the sine and cosine are then those that come nearest.
+    `s` and `c` are those of the perfect ones, the others of the sum and the difference of the
+    splitter errors. The flag says that no theta does; the result then comes nearest.
     """
-    s, c = sincos(0.5 * theta)
-    s_plus, _ = sincos(alpha + beta)
-    s_minus, c_minus = sincos(alpha - beta)
     span = c_minus * c_minus - s_plus * s_plus
     bar = (s * s - s_plus * s_plus) / span
     cross = (c * c - s_minus * s_minus) / span
@@ -174,9 +174,10 @@ def _correct(
     cross = np.empty(row.size)
     clipped = 0
     for k in range(row.size):
-        s, c, out = _reach(theta[k], alpha[k], beta[k])
+        s, c = sincos(0.5 * theta[k])
         s_plus, c_plus = sincos(alpha[k] + beta[k])
         s_minus, c_minus = sincos(alpha[k] - beta[k])
+        s, c, out = _reach(s, c, s_plus, s_minus, c_minus)
         new_theta[k] = 2.0 * arctan2(s, c)
         bar[k] = arctan2(s * c_minus, -c * s_plus)
         cross[k] = arctan2(c * c_plus, -s * s_minus)
@@ -271,7 +272,7 @@ def _attenuate(
     psi: Floats,
     nominal: Floats,
     owed: Floats,
-    c: int,
+    core: int,
     known: Splitters,
     splitters: Splitters,
     errors: Errors,
@@ -281,17 +282,21 @@ def _attenuate(
     """Apply output phases and attenuators to `field`; set the phases that they leave owed."""
     phase = np.empty(nominal.size)
     for n in range(phase.size):
-        alpha, beta = known.attenuator_into[c, n], known.attenuator_out[c, n]
-        sine, cosine, _ = _reach(nominal[n], alpha, beta)
-        phase[n] = 2.0 * arctan2(sine, cosine)
-        leak = cosine * sincos(alpha + beta)[0]
-        owed[n] = -arctan2(leak, sine * sincos(alpha - beta)[1])
-    _program(phase, plan.step, line, errors.attenuator[c])
+        alpha, beta = known.attenuator_into[core, n], known.attenuator_out[core, n]
+        s, c = sincos(0.5 * nominal[n])
+        s_plus, _ = sincos(alpha + beta)
+        s_minus, c_minus = sincos(alpha - beta)
+        s, c, _ = _reach(s, c, s_plus, s_minus, c_minus)
+        phase[n] = 2.0 * arctan2(s, c)
+        owed[n] = -arctan2(c * s_plus, s * c_minus)
+    _program(phase, plan.step, line, errors.attenuator[core])
     for n in range(phase.size):
-        alpha, beta = splitters.attenuator_into[c, n], splitters.attenuator_out[c, n]
-        sine, cosine = sincos(0.5 * phase[n])
-        through = errors.attenuator_gain[c, n] * sine * sincos(alpha - beta)[1]
-        leak = errors.attenuator_gain[c, n] * cosine * sincos(alpha + beta)[0]
+        alpha, beta = splitters.attenuator_into[core, n], splitters.attenuator_out[core, n]
+        s, c = sincos(0.5 * phase[n])
+        s_plus, _ = sincos(alpha + beta)
+        _, c_minus = sincos(alpha - beta)
+        through = errors.attenuator_gain[core, n] * s * c_minus
+        leak = errors.attenuator_gain[core, n] * c * s_plus
         imag, real = sincos(psi[n])
         _scale_row(field, n, real * through - imag * leak, real * leak + imag * through)
 

@@ -16,15 +16,19 @@ Floats = NDArray[np.float64]
 Block = tuple[float, float, float, float, float, float, float, float]
 
 _TURN = 2.0 * math.pi
+_ALMOST_A_TURN = _TURN - 1e-12
 _TAN_EIGHTH = math.sqrt(2.0) - 1.0
 _CONTRACT = frozenset({"contract"})
 
 
 @jit(fastmath=_CONTRACT)
 def wrap(phase: float) -> float:
-    """Return `phase` in [0, 2 pi)."""
-    wrapped = phase - _TURN * np.floor(phase / _TURN)
-    return wrapped if 0.0 <= wrapped < _TURN else 0.0
+    """Return `phase` in [0, 2 pi); less than 1e-12 below a whole turn is 0.
+
+    Rounding alone separates the two, and a heater would have to hold the difference.
+    """
+    wrapped = phase - _TURN * np.floor(phase * (1.0 / _TURN))
+    return wrapped if 0.0 <= wrapped < _ALMOST_A_TURN else 0.0
 
 
 @jit(fastmath=_CONTRACT)

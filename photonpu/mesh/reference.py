@@ -264,6 +264,9 @@ def _heated(phase: Floats, couplings: Couplings) -> Floats:
 
 
 def wrap(phase: Floats) -> Floats:
-    """Return `phase` in [0, 2 pi)."""
+    """Return `phase` in [0, 2 pi); less than 1e-12 below a whole turn is 0.
+
+    Rounding alone separates the two, and a heater would have to hold the difference.
+    """
     wrapped = np.mod(phase, 2.0 * np.pi)
-    return np.where(wrapped < 2.0 * np.pi, wrapped, 0.0)
+    return np.where(wrapped < 2.0 * np.pi - 1e-12, wrapped, 0.0)

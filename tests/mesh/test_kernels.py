@@ -1,6 +1,7 @@
 """Compiled kernels agree with what is written out in the reference."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.testing as npt
@@ -135,9 +136,13 @@ def test_the_angle_at_the_origin_is_zero_and_on_the_axes_exact() -> None:
     assert kernels_math.arctan2(-2.0, 0.0) == -math.pi / 2
 
 
-def test_wrapping_never_gives_a_whole_turn() -> None:
-    # -1e-17 + 2 pi rounds to 2 pi itself.
-    assert kernels_math.wrap(-1e-17) == 0.0
-    assert kernels_math.wrap(2 * math.pi) == 0.0
-    npt.assert_allclose(kernels_math.wrap(-1.0), 2 * math.pi - 1.0, rtol=1e-15)
-    npt.assert_allclose(kernels_math.wrap(9.0), 9.0 - 2 * math.pi, rtol=1e-14)
+@pytest.mark.parametrize("wrap", [kernels_math.wrap, reference.wrap])
+def test_wrapping_never_gives_what_rounding_keeps_from_a_whole_turn(
+    wrap: Callable[[float], float],
+) -> None:
+    assert wrap(-1e-17) == 0.0
+    assert wrap(-1e-13) == 0.0
+    assert wrap(2 * math.pi) == 0.0
+    npt.assert_allclose(wrap(-1e-11), 2 * math.pi - 1e-11, rtol=1e-15)
+    npt.assert_allclose(wrap(-1.0), 2 * math.pi - 1.0, rtol=1e-15)
+    npt.assert_allclose(wrap(9.0), 9.0 - 2 * math.pi, rtol=1e-14)

@@ -1,5 +1,7 @@
 """What holds for every topology in the table, on the day it is added."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numba
@@ -44,7 +46,7 @@ def degenerate() -> Complexes:
 
 
 @every_mesh
-@pytest.mark.parametrize("ports", [*range(2, 17), 64])
+@pytest.mark.parametrize("ports", [*range(2, 17), 64, 128])
 def test_haar_unitaries_come_back_from_their_phases(topology: str, ports: int) -> None:
     unitaries = mesh.haar(ports, 4, seed=ports)
     phases = mesh.decompose(unitaries, topology)
@@ -167,6 +169,11 @@ def test_correction_undoes_splitter_errors_where_every_split_can_be_reached(topo
     assert 10 < np.sum(clipped == 0) < 40
     assert error[clipped == 0].max() < 1e-12
     assert error[clipped > 0].min() > 1e-6
+
+
+def test_importing_the_mesh_does_not_import_the_compiler_of_kernels() -> None:
+    code = "import sys, photonpu.mesh; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_unknown_topology_is_named_with_the_nearest() -> None:
