@@ -1,9 +1,10 @@
 """Sweeps: a space of machines, the runner, the store that a rerun goes on from.
 
-The package can be called as the function that it holds, so that ``photonpu.sweep(...)`` is right
-however it was imported: importing any module in here puts the package in the function's place.
+Importing any module in here puts the package in the place of the public function
+``photonpu.sweep``, so the package can be called, and shows the function's signature and text.
 """
 
+import inspect
 import sys
 from types import ModuleType
 
@@ -16,6 +17,8 @@ __all__ = ["Interval", "Outcome", "Point", "Store", "Study", "sweep"]
 
 class _Callable(ModuleType):
     __call__ = staticmethod(sweep)
+    __signature__ = inspect.signature(sweep)
 
 
 sys.modules[__name__].__class__ = _Callable
+__doc__ = sweep.__doc__

@@ -147,6 +147,9 @@ def test_the_name_sweep_is_callable_however_it_was_imported(first: str | None) -
         + "photonpu.sweep\n"
         + "from photonpu.sweep import sweep\n"
         + "from photonpu.sweep.store import Store\n"
+        + "import inspect\n"
+        + "assert inspect.signature(photonpu.sweep) == inspect.signature(sweep)\n"
+        + "assert inspect.getdoc(photonpu.sweep) == inspect.getdoc(sweep)\n"
         + "try: photonpu.sweep('m.onnx', 'mzi64-eo', {})\n"
         + "except photonpu.PhotonpuError as error: print(error)\n"
     )
