@@ -21,4 +21,4 @@ class _Callable(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Callable
-__doc__ = sweep.__doc__
+__doc__ = sweep.__doc__ or __doc__
