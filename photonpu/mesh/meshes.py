@@ -145,10 +145,12 @@ def matrix(
     ------
     UnknownNameError
         If there is no such topology.
+    InputError
+        If the phases do not fit each other or the topology.
     """
     from photonpu.mesh import kernels
 
-    row = MESHES[topology].layout(phases.psi.shape[1]).row
+    row = _layout(phases, topology).row
     gain = frozen(10.0 ** (-_each(loss_db, phases) / 20.0))
     result: Complexes = kernels.matrix(
         frozen(phases.theta),
@@ -188,6 +190,8 @@ def correct(
     ------
     UnknownNameError
         If there is no such topology.
+    InputError
+        If the phases do not fit each other or the topology.
     """
     from photonpu.mesh import kernels
 
@@ -196,11 +200,24 @@ def correct(
         frozen(phases.phi),
         frozen(phases.psi),
         frozen(np.zeros_like(phases.psi)),
-        MESHES[topology].layout(phases.psi.shape[1]).row,
+        _layout(phases, topology).row,
         _each(alpha, phases),
         _each(beta, phases),
     )
     return Phases(theta, phi, psi), clipped
+
+
+def _layout(phases: Phases, topology: str) -> Layout:
+    """Return the layout that phases are for, or raise `InputError` if they do not fit it."""
+    tiles, ports = phases.psi.shape
+    layout = MESHES[topology].layout(ports)
+    for name, array in (("theta", phases.theta), ("phi", phases.phi)):
+        if array.shape != (tiles, layout.mzis):
+            raise InputError(
+                f"{name} of shape {array.shape}: {tiles} '{topology}' meshes of {ports} ports "
+                f"need {(tiles, layout.mzis)}"
+            )
+    return layout
 
 
 def _each(value: ArrayLike, phases: Phases) -> Floats:

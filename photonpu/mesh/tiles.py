@@ -64,11 +64,11 @@ def tile_matrices(
     Raises
     ------
     InputError
-        If the tiles do not fit the chip.
+        If the arrays do not fit each other, or the tiles the chip.
     """
     from photonpu.mesh import kernels
 
-    _check(theta, psi, core, chip)
+    _check(theta, phi, psi, attenuator, core, chip)
     actual, known = _splitters(chip, machine, sources)
     result: Complexes = kernels.tile_matrices(
         frozen(theta),
@@ -85,15 +85,26 @@ def tile_matrices(
     return result
 
 
-def _check(theta: Floats, psi: Floats, core: Ints, chip: Chip) -> None:
-    """Raise `InputError` if tiles do not fit a chip."""
-    mzis, ports = chip.theta_error.shape[2], chip.psi_error.shape[2]
-    if psi.shape[2] != ports or theta.shape[2] != mzis:
+def _check(
+    theta: Floats, phi: Floats, psi: Floats, attenuator: Floats, core: Ints, chip: Chip
+) -> None:
+    """Raise `InputError` if arrays do not fit each other or a chip."""
+    tiles, mzis, ports = len(core), chip.theta_error.shape[2], chip.psi_error.shape[2]
+    if psi.shape[2:] != (ports,) or theta.shape[2:] != (mzis,):
         raise InputError(
-            f"tiles of {psi.shape[2]} ports and {theta.shape[2]} interferometers a mesh do not "
+            f"tiles of {psi.shape[-1]} ports and {theta.shape[-1]} interferometers a mesh do not "
             f"fit chip '{chip.name}' of {ports} and {mzis}: compile for its machine"
         )
-    if len(core) and not 0 <= core.min() <= core.max() < len(chip.theta_error):
+    needed = {
+        "theta": (theta, (tiles, 2, mzis)),
+        "phi": (phi, (tiles, 2, mzis)),
+        "psi": (psi, (tiles, 2, ports)),
+        "attenuator": (attenuator, (tiles, ports)),
+    }
+    for name, (array, shape) in needed.items():
+        if array.shape != shape:
+            raise InputError(f"{name} of shape {array.shape}: {tiles} tiles need {shape}")
+    if tiles and not 0 <= core.min() <= core.max() < len(chip.theta_error):
         raise InputError(
             f"tiles run on cores {core.min()} to {core.max()}, and chip '{chip.name}' has "
             f"{len(chip.theta_error)}: compile for its machine"

@@ -187,6 +187,12 @@ def test_a_batch_that_is_not_of_square_matrices_is_refused(shape: tuple[int, ...
         mesh.decompose(np.zeros(shape))
 
 
+def test_phases_of_another_mesh_are_refused() -> None:
+    phases = mesh.Phases(np.zeros((2, 6)), np.zeros((2, 5)), np.zeros((2, 4)))
+    with pytest.raises(InputError, match=r"phi of shape \(2, 5\): 2 'reck' meshes of 4 ports need"):
+        mesh.matrix(phases, "reck")
+
+
 def test_a_mesh_of_one_port_is_refused() -> None:
     with pytest.raises(InputError, match="ports=1: a mesh needs 2 or more"):
         mesh.decompose(np.ones((1, 1, 1)))

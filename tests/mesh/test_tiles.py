@@ -258,3 +258,12 @@ def test_tiles_for_more_cores_than_the_chip_has_are_refused() -> None:
     phases["core"] = np.array([0, 3])
     with pytest.raises(InputError, match=r"run on cores 0 to 3, and chip .* has 3: compile"):
         mesh.tile_matrices(**phases, chip=Chip.ideal(machine), machine=machine)
+
+
+@pytest.mark.parametrize("name", ["theta", "phi", "psi", "attenuator"])
+def test_arrays_of_different_numbers_of_tiles_are_refused(name: str) -> None:
+    machine = machine_of(4)
+    phases, _ = bank(4, 3)
+    phases[name] = phases[name][:2]
+    with pytest.raises(InputError, match=rf"{name} of shape \(2, .*: 3 tiles need \(3, "):
+        mesh.tile_matrices(**phases, chip=Chip.ideal(machine), machine=machine)
