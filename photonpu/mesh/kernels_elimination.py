@@ -58,11 +58,14 @@ def _null(
     power = sine_power + cosine_power
     if power == 0.0:
         return 0.0, 1.0, 1.0, 0.0
-    s = math.sqrt(sine_power / power)
-    c = math.sqrt(cosine_power / power)
+    sine_size = math.sqrt(sine_power)
+    cosine_size = math.sqrt(cosine_power)
+    scale = 1.0 / math.sqrt(power)
+    s = sine_size * scale
+    c = cosine_size * scale
     if s == 0.0 or c == 0.0:
         return s, c, 1.0, 0.0
-    size = 1.0 / (math.sqrt(sine_power) * math.sqrt(cosine_power))
+    size = 1.0 / (sine_size * cosine_size)
     return s, c, (cr * sr + ci * si) * size, (ci * sr - cr * si) * size
 
 
