@@ -235,6 +235,11 @@ def estimate(program: Program, batch: int = 1, *, machine: Machine | None = None
         In place of the machine that the program was compiled for; ports, topology and cores
         must be the same.
 
+    Returns
+    -------
+    Estimate
+        Of one batch, layer by layer and in total.
+
     Raises
     ------
     InputError
