@@ -7,15 +7,16 @@ calibration; Jacob et al., arXiv:1712.05877).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonpu import keyed
 from photonpu.errors import InputError, ModelError
-from photonpu.program import Geometry, TensorInfo, windows
+from photonpu.program import Geometry, Stream, TensorInfo, windows
 from photonpu.program.tiles import Block
 
 Array = NDArray[np.generic]
@@ -187,21 +188,40 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles]) -> Ranges:
     form = windows.channels_form(single, geometry)
     sums = []
     for stream, tiles in zip(geometry.streams, layers, strict=True):
-        vectors = windows.vectors(form, geometry, stream)
-        step = max(1, len(vectors) // VECTORS)
-        sums.append(_largest_sums(np.ascontiguousarray(vectors[::step]), tiles))
+        chosen, thinned = _thin(form, stream)
+        vectors = windows.vectors(chosen, geometry, thinned)
+        sums.append(_largest_sums(vectors, tiles))
     largest = float(np.abs(single).max()) if single.size else 0.0
     return Ranges(largest, tuple(sums))
+
+
+def _thin(form: NDArray[np.float32], stream: Stream) -> tuple[NDArray[np.float32], Stream]:
+    """Return every few entries of the batch and a stream of every few windows."""
+    window = stream.window
+    entries = form[:: max(1, len(form) // VECTORS)]
+    number = len(entries) * math.prod(window.count(form.shape[2:]))
+    factor = 1
+    while window.kernel and number > VECTORS * factor ** len(window.kernel):
+        factor += 1
+    strides = tuple(factor * stride for stride in window.strides)
+    return entries, replace(stream, window=replace(window, strides=strides))
 
 
 def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float64]:
     """Return the largest absolute output of each tile over some vectors."""
     largest = np.zeros(len(tiles.places))
-    for index, (place, numbers) in enumerate(zip(tiles.places, tiles.numbers, strict=True)):
-        part = vectors[:, place.column : place.column + place.columns]
-        block = numbers[: place.rows, : place.columns].astype(np.float32)
-        if len(part):
-            largest[index] = np.abs(part @ block.T).max()
+    if not len(vectors):
+        return largest
+    shared: dict[tuple[int, int], list[int]] = {}
+    for index, place in enumerate(tiles.places):
+        shared.setdefault((place.column, place.columns), []).append(index)
+    for (column, width), members in shared.items():
+        heights = [tiles.places[i].rows for i in members]
+        weight = np.concatenate([tiles.numbers[i, : tiles.places[i].rows, :width] for i in members])
+        outputs = vectors[:, column : column + width] @ weight.T.astype(np.float32)
+        peaks = np.maximum(outputs.max(axis=0), -outputs.min(axis=0))
+        starts = np.cumsum([0, *heights[:-1]])
+        largest[members] = np.maximum.reduceat(peaks, starts)
     return largest
 
 
