@@ -149,7 +149,7 @@ MODELS.register("tumour-unet")(
         build=tumour_unet,
         licence="Apache-2.0",
         file="tumour_unet.onnx",
-        sha256="bf3b193f82c560178205dd6ac2ded37c540278f9f361a64c2d9c639c0561df9a",
+        sha256="3bbb34c8ed9a81043e7f8382b16af5f76d65bc683cb54369a3c9e765ff9d069b",
     )
 )
 MODELS.register("buda-unet")(
