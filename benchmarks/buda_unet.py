@@ -50,7 +50,7 @@ def main() -> None:
     results = {threads: run_worker(threads, arguments) for threads in arguments.threads}
     for threads, result in results.items():
         print(report(threads, result["seconds"]))
-        print("  " + ", ".join(f"{key} {value:g}" for key, value in result["facts"].items()))
+        print("  " + ", ".join(f"{key} {value:,}" for key, value in result["facts"].items()))
     if {1, 2} <= set(results):
         one, two = results[1]["seconds"], results[2]["seconds"]
         print("\n2 threads against 1 (goal 1.7 or more)")
@@ -128,10 +128,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Mapping[str, float]]:
     }
     facts = {
         "threads": threads,
-        "GMAC": sum(step.macs for step in program.photonic_steps) / 1e9,
+        "MACs": sum(step.macs for step in program.photonic_steps),
         "tiles": len(program.tiles),
-        "parameters": program.parameters,
-        "ADC samples (million)": adc_samples(program) / 1e6,
+        "constants in the model": program.parameters,
+        "ADC samples": adc_samples(program),
     }
     clock = time.process_time if threads == 1 else time.perf_counter
     return {"seconds": take_turns(contestants, arguments.rounds, clock), "facts": facts}
