@@ -50,7 +50,13 @@ Count = Callable[[Sizes], int]
 
 def _each(operations: int) -> Count:
     """Charge every output element alike."""
-    return lambda sizes: operations * sizes.elements_out
+
+    def count(sizes: Sizes) -> int:
+        return operations * sizes.elements_out
+
+    plural = "" if operations == 1 else "s"
+    count.__doc__ = f"{operations or 'No'} operation{plural} for every output element."
+    return count
 
 
 def _reduced(sizes: Sizes) -> int:
@@ -106,7 +112,11 @@ Softsign Sqrt Tan Tanh Elu Celu Selu Mish"""
 _REDUCTIONS = """ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum GlobalAveragePool GlobalMaxPool
 ArgMax ArgMin CumSum"""
 
-#: Operator -> its count; see the module's text.
+#: What an operator is charged that is in no row.
+OTHERS = _each(1)
+#: Operators whose operations are multiply-accumulates, two operations each.
+PRODUCTS = ("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "LSTM", "GRU", "RNN")
+#: Operator -> its count; see the module's text. The text of a count is its row in the manual.
 OPERATIONS: Mapping[str, Count] = MappingProxyType(
     {
         **dict.fromkeys(_FREE.split(), _each(0)),
@@ -165,7 +175,7 @@ def operators(
     counted = []
     for node in nodes:
         sizes = Sizes(node, tuple(map(shape, node.inputs)), tuple(map(shape, node.outputs)))
-        count = _each(1) if node.domain else OPERATIONS.get(node.op, _each(1))
+        count = OTHERS if node.domain else OPERATIONS.get(node.op, OTHERS)
         counted.append(
             HostOperator(
                 name=node.name,

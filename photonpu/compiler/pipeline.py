@@ -20,6 +20,7 @@ from photonpu.compiler.lowerings import MatrixProduct, lower
 from photonpu.errors import PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
 from photonpu.program import (
+    Geometry,
     HostStep,
     PhotonicStep,
     Program,
@@ -87,18 +88,18 @@ def compile(
     """
     machine = Machine.of(machine)
     proto = reader.read(model)
-    graph = simplified(proto, {**_shapes_of(calibration, proto), **(shapes or {})})
+    graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})})
     samples = calibrate.feeds(graph.inputs, calibration)
-    profiler = _profiler(graph)
-    first = profiler.run(samples[0])
-    observed = _observe(first)
+    float_network = profiler(graph)
+    first = float_network.run(samples[0])
+    observed = observe(first)
     layers = _lowered(graph, machine, observed)
-    ranges = _measure(layers, chain([first], map(profiler.run, samples[1:])))
+    ranges = _measure(layers, chain([first], map(float_network.run, samples[1:])))
     banks = [_bank(layer, ranges[layer.node.name], machine) for layer in layers]
     steps = _steps(graph, layers, banks, ranges, observed)
     notes = _notes(calibration is None, layers, steps)
     return Program(
-        name=name or _name(model, proto),
+        name=name or name_of(model, proto),
         machine=machine,
         inputs=graph.inputs,
         outputs=tuple(_known(info, observed.shapes[info.name]) for info in graph.outputs),
@@ -128,7 +129,7 @@ def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> G
     return passes.run(graph)
 
 
-def _shapes_of(
+def shapes_of(
     calibration: Array | Mapping[str, Array] | None, proto: onnx.ModelProto
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes that calibration data give to inputs with free axes."""
@@ -144,14 +145,14 @@ def _shapes_of(
     return {name: np.shape(calibration[name]) for name in free if name in calibration}
 
 
-class _Observed(NamedTuple):
+class Observed(NamedTuple):
     """What one run of the float network shows: every tensor's shape and type."""
 
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, np.dtype[np.generic]]
 
 
-def _profiler(graph: Graph) -> calibrate.Profiler:
+def profiler(graph: Graph) -> calibrate.Profiler:
     """Load the float network so that it hands out every tensor."""
     inputs = {info.name: np.dtype(info.dtype) for info in graph.inputs}
     tensors = tuple(name for node in graph.nodes for name in node.writes)
@@ -159,16 +160,16 @@ def _profiler(graph: Graph) -> calibrate.Profiler:
     return calibrate.Profiler(model)
 
 
-def _observe(values: Mapping[str, Array]) -> _Observed:
+def observe(values: Mapping[str, Array]) -> Observed:
     """Note the shape and type of every tensor of a run."""
     arrays = {name: np.asarray(value) for name, value in values.items()}
-    return _Observed(
+    return Observed(
         {name: array.shape for name, array in arrays.items()},
         {name: array.dtype for name, array in arrays.items()},
     )
 
 
-def _lowered(graph: Graph, machine: Machine, observed: _Observed) -> list[Layer]:
+def _lowered(graph: Graph, machine: Machine, observed: Observed) -> list[Layer]:
     """Lower every node that is a product with a constant matrix, and cut it into tiles."""
     layers = []
     for node in graph.nodes:
@@ -213,7 +214,7 @@ def _steps(
     layers: list[Layer],
     banks: list[list[TileBank]],
     ranges: Mapping[str, Ranges],
-    observed: _Observed,
+    observed: Observed,
 ) -> tuple[Step, ...]:
     """Put photonic and digital steps in order."""
     photonic = {}
@@ -235,22 +236,13 @@ def _steps(
 
 
 def _photonic_step(
-    layer: Layer, tiles: tuple[tuple[int, int], ...], ranges: Ranges, observed: _Observed
+    layer: Layer, tiles: tuple[tuple[int, int], ...], ranges: Ranges, observed: Observed
 ) -> PhotonicStep:
     """Build the step of one photonic node."""
     geometry, node = layer.product.geometry, layer.node
     shape = observed.shapes[layer.product.input]
     out_shape = observed.shapes[node.outputs[0]]
-    form = windows.channels_form(np.empty(shape, np.float32), geometry)
-    vectors = tuple(
-        len(form) * int(np.prod(stream.window.count(form.shape[2:]))) for stream in geometry.streams
-    )
-    macs = sum(
-        count * rows * columns // geometry.groups
-        for count, (rows, columns) in zip(
-            vectors, map(geometry.matrix_shape, geometry.streams), strict=True
-        )
-    )
+    vectors, macs = work(geometry, shape)
     bias = layer.product.bias
     return PhotonicStep(
         name=node.name,
@@ -268,7 +260,22 @@ def _photonic_step(
     )
 
 
-def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: _Observed) -> HostStep:
+def work(geometry: Geometry, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Return the vectors that each stream takes of an input of `shape`, and the MACs of all."""
+    form = windows.channels_form(np.empty(shape, np.float32), geometry)
+    vectors = tuple(
+        len(form) * int(np.prod(stream.window.count(form.shape[2:]))) for stream in geometry.streams
+    )
+    macs = sum(
+        count * rows * columns // geometry.groups
+        for count, (rows, columns) in zip(
+            vectors, map(geometry.matrix_shape, geometry.streams), strict=True
+        )
+    )
+    return vectors, macs
+
+
+def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: Observed) -> HostStep:
     """Build the step of one digital segment."""
     dtypes = {tensor: observed.dtypes[tensor] for tensor in piece.inputs}
     return HostStep(
@@ -304,7 +311,7 @@ def _known(info: TensorInfo, shape: tuple[int, ...]) -> TensorInfo:
     return replace(info, shape=(*info.shape[:1], *rest))
 
 
-def _name(model: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto) -> str:
+def name_of(model: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto) -> str:
     """Return what to call the program when nobody said."""
     if isinstance(model, str | Path):
         return Path(model).stem
