@@ -285,8 +285,26 @@ def test_attributes_that_contradict_the_weight_are_an_error() -> None:
         lower(graph.nodes[0], graph)
 
 
-def test_operators_of_an_old_operator_set_stay_digital() -> None:
+def test_a_gemm_that_still_broadcasts_by_attribute_stays_digital() -> None:
     node = helper.make_node("Gemm", ["x", "w", "b"], ["y"], broadcast=1)
     constants = {"w": numbers(3, 4), "b": numbers(4)}
     model = network([node], {"x": [2, 3]}, {"y": 2}, constants, opset=6)
     assert reason_of(model) == "operator set 6 is older than 7"
+
+
+@pytest.mark.parametrize(
+    ("op", "weight"),
+    [("Conv", (2, 3, 2, 2)), ("ConvTranspose", (3, 2, 2, 2)), ("MatMul", (5, 4))],
+)
+def test_an_operator_that_never_changed_goes_to_the_mesh_from_any_operator_set(
+    op: str, weight: tuple[int, ...]
+) -> None:
+    node = helper.make_node(op, ["x", "w"], ["y"])
+    x = numbers(2, 3, 4, 5)
+    model = network([node], {"x": list(x.shape)}, {"y": 4}, {"w": numbers(*weight)}, opset=6)
+    product = product_of(model)
+    npt.assert_allclose(
+        windows.multiply(x, product.geometry, product.weights, product.bias),
+        run(model, {"x": x})[0],
+        atol=1e-5,
+    )

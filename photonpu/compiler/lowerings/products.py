@@ -16,8 +16,8 @@ from photonpu.registry import Registry
 
 Floats = NDArray[np.float32]
 
-#: The oldest operator set whose operators have today's attributes.
-OLDEST_OPSET = 7
+#: The oldest operator set in which an operator has today's attributes; the first for the others.
+OLDEST_OPSETS = {"Gemm": 7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,9 @@ def lower(
     """
     if node.domain or node.op not in LOWERINGS:
         return f"{node.op} is not a product with a constant matrix"
-    if graph.opset.get("", OLDEST_OPSET) < OLDEST_OPSET:
-        return f"operator set {graph.opset['']} is older than {OLDEST_OPSET}"
+    oldest = OLDEST_OPSETS.get(node.op, 1)
+    if graph.opset.get("", oldest) < oldest:
+        return f"operator set {graph.opset['']} is older than {oldest}"
     known = shapes or {}
     operands = [
         Operand(name, graph.constants.get(name), _shape(name, graph, known)) if name else None
