@@ -37,10 +37,39 @@ def _noises() -> str:
 
 
 def _lowerings() -> str:
-    from photonpu.compiler.lowerings import LOWERINGS
+    from photonpu.compiler.supported import on_mesh
 
-    rows = ((f"`{op}`", _first_line(lower)) for op, lower in LOWERINGS.items())
+    rows = ((f"`{op}`", text) for op, text in on_mesh().items())
     return _table(["operator", "on the mesh as"], rows)
+
+
+def _operations() -> str:
+    from photonpu.compiler.supported import digital, others
+
+    operators: dict[str, list[str]] = {}
+    for op, cost in digital().items():
+        operators.setdefault(cost, []).append(f"`{op}`")
+    rows = [(", ".join(ops), cost) for cost, ops in operators.items()]
+    return _table(["operators", "cost"], [*rows, ("any other", others())])
+
+
+def _remedies() -> str:
+    from photonpu.compiler.remedies import OPERATORS
+
+    operators: dict[str, list[str]] = {}
+    for op, remedy in OPERATORS.items():
+        operators.setdefault(remedy, []).append(f"`{op}`")
+    rows = ((", ".join(ops), remedy) for remedy, ops in operators.items())
+    return _table(["operators", "what to change"], rows)
+
+
+def _stages() -> str:
+    from photonpu.compiler.stages import STAGES
+
+    rows = (
+        (f"`{name}`", _first_line(stage).removeprefix("Return ")) for name, stage in STAGES.items()
+    )
+    return _table(["stage", "what is printed"], rows)
 
 
 def _machine_fields() -> str:
@@ -100,7 +129,10 @@ FRAGMENTS: dict[str, Callable[[], str]] = {
     "metrics": _metrics,
     "models": _models,
     "noises": _noises,
+    "operations": _operations,
     "presets": _presets,
+    "remedies": _remedies,
+    "stages": _stages,
 }
 
 

@@ -12,11 +12,13 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+from photonpu.cli import check as check_verb
 from photonpu.cli import compile as compile_verb
 from photonpu.cli import demo as demo_verb
 from photonpu.cli import estimate as estimate_verb
 from photonpu.cli import machine as machine_verb
 from photonpu.cli import models as models_verb
+from photonpu.cli import ops as ops_verb
 from photonpu.cli import simulate as simulate_verb
 from photonpu.cli import sweep as sweep_verb
 from photonpu.errors import PhotonpuError, UnsupportedModelError
@@ -56,11 +58,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("check")(check_verb.check)
 app.command("compile")(compile_verb.compile_model)
 app.command("simulate")(simulate_verb.simulate)
 app.command("estimate")(estimate_verb.estimate_cost)
 app.command("sweep")(sweep_verb.sweep_machines)
 app.add_typer(machine_verb.app, name="machine")
+app.command("ops")(ops_verb.list_operators)
 app.add_typer(models_verb.app, name="models")
 app.command("demo")(demo_verb.demo)
 

@@ -21,6 +21,14 @@ def compile_model(
     settings: options.Settings = None,
     calibration: options.Calibration = None,
     shape: options.Shapes = None,
+    stop_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE",
+            help="Write no program; print what this stage gives: read, simplify, passes, lower, "
+            "tile or program.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Compile a model for a machine.
@@ -28,17 +36,33 @@ def compile_model(
     The program is a file, by default MODEL's name with .ppu in the current folder. It fixes the
     ports, the topology and the cores; all else of the machine may change when it runs.
     """
-    from photonpu.cli.inputs import read_arrays, read_program, read_shapes
+    from photonpu.cli.inputs import read_arrays, read_machine, read_model, read_program, read_shapes
     from photonpu.cli.summary import describe, describe_text
+    from photonpu.compiler.stages import stage_text
     from photonpu.sweep.runner import unranged
+    from photonpu.tables import printable
 
     if model.endswith(".ppu"):
         raise typer.BadParameter(f"{model} is a program already", param_hint="MODEL")
-    ranges = None if calibration is None else read_arrays(calibration)
-    with unranged():  # the program notes it
-        program, _ = read_program(
-            model, machine, settings, calibration=ranges, shapes=read_shapes(shape)
+    if stop_after is not None and output is not None:
+        raise typer.BadParameter(
+            "with --stop-after no program is written: leave it out", param_hint="--output"
         )
+    ranges = None if calibration is None else read_arrays(calibration)
+    shapes = read_shapes(shape)
+    with unranged():  # the program notes it
+        if stop_after is not None:
+            text = stage_text(
+                read_model(model),
+                read_machine(machine, settings),
+                stop_after,
+                calibration=ranges,
+                shapes=shapes,
+            )
+            lines = [printable(line) for line in text.rstrip("\n").split("\n")]
+            emit({"stage": stop_after, "lines": lines}, "\n".join(lines), as_json=as_json)
+            return
+        program, _ = read_program(model, machine, settings, calibration=ranges, shapes=shapes)
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     program.save(path)
     emit(

@@ -9,12 +9,11 @@ from photonpu.tables import engineering, printable, text_table
 if TYPE_CHECKING:
     from photonpu.program import Program
 
-# Operators whose operations are multiply-accumulates, two operations each.
-PRODUCTS = ("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul")
-
 
 def mac_share(program: Program) -> float:
     """Return the share of the model's multiply-accumulates that runs on the meshes, 0 to 1."""
+    from photonpu.compiler.operations import PRODUCTS
+
     on_mesh = sum(step.macs for step in program.photonic_steps)
     digital = sum(
         operator.operations

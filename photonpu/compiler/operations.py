@@ -48,14 +48,19 @@ class Sizes:
 Count = Callable[[Sizes], int]
 
 
+_EACH = {
+    0: "No operation: it moves data, which is charged as memory traffic.",
+    1: "One operation for every output element.",
+}
+
+
 def _each(operations: int) -> Count:
     """Charge every output element alike."""
 
     def count(sizes: Sizes) -> int:
         return operations * sizes.elements_out
 
-    plural = "" if operations == 1 else "s"
-    count.__doc__ = f"{operations or 'No'} operation{plural} for every output element."
+    count.__doc__ = _EACH.get(operations, f"{operations} operations for every output element.")
     return count
 
 

@@ -14,7 +14,7 @@ import photonpu as package
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
 
-VERBS = ("compile", "simulate", "estimate", "sweep", "machine", "models", "demo")
+VERBS = ("check", "compile", "simulate", "estimate", "sweep", "machine", "ops", "models", "demo")
 
 
 def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

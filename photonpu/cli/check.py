@@ -1,0 +1,29 @@
+"""``photonpu check``: what would become of a model, before anything is compiled."""
+
+from __future__ import annotations
+
+import typer
+
+from photonpu.cli import options
+from photonpu.cli.output import emit
+
+
+def check(
+    model: options.Model,
+    machine: options.MachineName = None,
+    settings: options.Settings = None,
+    shape: options.Shapes = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say what would run on the mesh, what would not and why.
+
+    Operators by lane, share of the MACs, tiles, and what to change so that more goes to the mesh.
+    """
+    from photonpu.cli.inputs import read_machine, read_model, read_shapes
+    from photonpu.compiler.inspection import inspect
+    from photonpu.compiler.listing import table, to_dict
+
+    if model.endswith(".ppu"):
+        raise typer.BadParameter(f"{model} is a program already", param_hint="MODEL")
+    found = inspect(read_model(model), read_machine(machine, settings), shapes=read_shapes(shape))
+    emit(to_dict(found), table(found), as_json=as_json)

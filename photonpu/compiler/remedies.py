@@ -1,0 +1,68 @@
+"""Why a matrix product stays digital, and what its user can change about it."""
+
+from __future__ import annotations
+
+import re
+
+_INITIALIZER = "export it as an initializer: a weight, neither an input nor computed in the graph"
+
+#: Shape of a reason that `photonpu.compiler.lowerings.lower` gives -> what to change.
+REASONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), remedy)
+    for pattern, remedy in (
+        (
+            r"its factors '.*' and '.*' are both computed at run time",
+            "nothing, if both are activations; a weight must be exported as an initializer",
+        ),
+        (r"its (weight|bias) '.*' is computed at run time", _INITIALIZER),
+        (r"its (weight|bias) '.*' is \w+ and the mesh takes float32", "export in float32"),
+        (
+            r"its weight '.*' has \d+ axes",
+            "split it into one MatMul a matrix, each with two axes",
+        ),
+        (
+            r"its bias '.*' of shape \(.*\) is not one number a channel",
+            "add it by an Add after the product",
+        ),
+        (r"its data '.*' is transposed", "transpose the data by a Transpose before it"),
+        (
+            r"the number of axes of its data '.*' is unknown",
+            "give the shapes of the inputs (--shape), or export with static shapes",
+        ),
+        (
+            r"its (auto_pad|output_shape) depends on the shape of '.*', which is free",
+            "give the shapes of the inputs (--shape), or export explicit pads",
+        ),
+        (r"operator set \d+ is older than \d+", "convert it with onnx.version_converter"),
+    )
+)
+
+_FLOAT = "export the network before quantisation; the converters of the machine quantise it anyway"
+_UNROLL = "export it unrolled, as MatMul and elementwise operators"
+
+#: Operator that has no lowering and yet is, or may hold, a matrix product -> what to change.
+OPERATORS: dict[str, str] = {
+    "Einsum": "write it as Transpose, Reshape and MatMul",
+    **dict.fromkeys(("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"), _FLOAT),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), _UNROLL),
+    **dict.fromkeys(
+        ("If", "Loop", "Scan"),
+        "control flow runs digitally as a whole: export the branch or the unrolled loop",
+    ),
+}
+
+
+def remedy(op: str, reason: str) -> str:
+    """Return what to change so that a product can run on the mesh; ``""`` where none is known.
+
+    Parameters
+    ----------
+    op
+        Its operator.
+    reason
+        Why it stays digital, as `photonpu.compiler.lowerings.lower` puts it.
+    """
+    for pattern, text in REASONS:
+        if pattern.fullmatch(reason):
+            return text
+    return OPERATORS.get(op, "")

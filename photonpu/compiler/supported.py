@@ -1,0 +1,26 @@
+"""Which operators are supported and how, from the tables that the compiler itself uses."""
+
+from __future__ import annotations
+
+from photonpu.compiler.lowerings import LOWERINGS
+from photonpu.compiler.operations import OPERATIONS, OTHERS
+
+
+def on_mesh() -> dict[str, str]:
+    """Return what each operator with a lowering becomes on the mesh, in a sentence."""
+    return {op: _sentence(lowering) for op, lowering in LOWERINGS.items()}
+
+
+def digital() -> dict[str, str]:
+    """Return what each operator of the table costs the digital unit, in a sentence."""
+    return {op: _sentence(OPERATIONS[op]) for op in sorted(OPERATIONS)}
+
+
+def others() -> str:
+    """Return what an operator that is in no row costs the digital unit, in a sentence."""
+    return _sentence(OTHERS)
+
+
+def _sentence(function: object) -> str:
+    """Return the first line of a docstring."""
+    return (function.__doc__ or "").strip().splitlines()[0].replace("``", "`")
