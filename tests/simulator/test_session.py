@@ -65,6 +65,21 @@ def test_a_batch_in_two_runs_gives_the_bits_of_one_run() -> None:
     npt.assert_array_equal(whole, np.concatenate([begin, rest]))
 
 
+def test_the_number_of_threads_changes_no_bit() -> None:
+    import numba
+
+    x = {"x": inputs(count=500).T.copy()}
+    most = numba.get_num_threads()
+    try:
+        (several,) = Session(matrix().program, "full", chip=1).run(None, x)
+        numba.set_num_threads(1)
+        (one,) = Session(matrix().program, "full", chip=1).run(None, x)
+    finally:
+        numba.set_num_threads(most)
+
+    npt.assert_array_equal(one, several)
+
+
 @pytest.mark.parametrize("name", list(NOISES))
 def test_each_source_alone_changes_the_result(name: str) -> None:
     machine = MACHINE.override({"phase.crosstalk": 1.0, "mesh.mzi_width_um": 20.0})
