@@ -9,16 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from packaging.version import Version
-
-setuptools = pytest.importorskip("setuptools")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = (".py", ".toml", ".typed", ".onnx", ".npz", ".json", ".md")
-
-pytestmark = pytest.mark.skipif(
-    Version(setuptools.__version__) < Version("77"), reason="needs setuptools 77 or later"
-)
 
 
 @pytest.fixture(scope="module")
