@@ -12,6 +12,7 @@ def check(
     model: options.Model,
     machine: options.MachineName = None,
     settings: options.Settings = None,
+    calibration: options.Calibration = None,
     shape: options.Shapes = None,
     as_json: options.Json = False,
 ) -> None:
@@ -19,11 +20,16 @@ def check(
 
     Operators by lane, share of the MACs, tiles, and what to change so that more goes to the mesh.
     """
-    from photonpu.cli.inputs import read_machine, read_model, read_shapes
+    from photonpu.cli.inputs import read_arrays, read_machine, read_model, read_shapes
     from photonpu.compiler.inspection import inspect
     from photonpu.compiler.listing import table, to_dict
 
     if model.endswith(".ppu"):
         raise typer.BadParameter(f"{model} is a program already", param_hint="MODEL")
-    found = inspect(read_model(model), read_machine(machine, settings), shapes=read_shapes(shape))
+    found = inspect(
+        read_model(model),
+        read_machine(machine, settings),
+        calibration=None if calibration is None else read_arrays(calibration),
+        shapes=read_shapes(shape),
+    )
     emit(to_dict(found), table(found), as_json=as_json)

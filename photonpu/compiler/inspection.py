@@ -1,7 +1,6 @@
 """What would become of a model: its operators by lane, its tiles, and why products stay digital.
 
-Nothing is decomposed here: the float network runs once, for its shapes, and matrices are cut into
-rectangles. That takes seconds where compiling takes minutes.
+Nothing is decomposed for it, which is what takes the time of a compilation.
 """
 
 from __future__ import annotations
@@ -12,107 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photonpu.compiler import reader
-from photonpu.compiler.graph import Graph, Node
-from photonpu.compiler.lowerings import MatrixProduct, lower
-from photonpu.compiler.operations import OPERATIONS, PRODUCTS, Sizes, operators
-from photonpu.compiler.pipeline import Observed, name_of, observe, profiler, simplified, work
-from photonpu.compiler.remedies import remedy
+from photonpu.compiler.lanes import Digital, OnMesh, lanes
+from photonpu.compiler.pipeline import Array, name_of, shapes_of, simplified
 from photonpu.hardware import Machine
-from photonpu.program import Geometry
-from photonpu.program.tiles import Block, blocks
-from photonpu.program.values import HostOperator, TensorInfo
 
 if TYPE_CHECKING:
     import onnx
-
-#: Quantised product -> the one that it is in float, and which of its inputs are the factors.
-_QUANTISED = {
-    "ConvInteger": ("Conv", (0, 1)),
-    "MatMulInteger": ("MatMul", (0, 1)),
-    "QLinearConv": ("Conv", (0, 3)),
-    "QLinearMatMul": ("MatMul", (0, 3)),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class OnMesh:
-    """An operator that runs on the meshes.
-
-    Attributes
-    ----------
-    name, op
-        The node's name in the model, and its ONNX operator.
-    input, output
-        Names of the tensors.
-    geometry
-        Its matrices and what streams through them.
-    bias
-        Whether numbers are added after the ADC.
-    vectors
-        For each stream, vectors a sample.
-    blocks
-        For each stream, the rectangles of its matrix that become tiles.
-    macs
-        Multiply-accumulates of one sample, padding not counted.
-    """
-
-    name: str
-    op: str
-    input: str
-    output: str
-    geometry: Geometry
-    bias: bool
-    vectors: tuple[int, ...]
-    blocks: tuple[tuple[Block, ...], ...]
-    macs: int
-
-    @property
-    def tiles(self) -> int:
-        """Tiles that its matrices are cut into."""
-        return sum(map(len, self.blocks))
-
-    @property
-    def passes(self) -> int:
-        """Passes of a vector through a tile, for one sample."""
-        return sum(
-            number * len(places) for number, places in zip(self.vectors, self.blocks, strict=True)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Digital:
-    """An operator that runs on the digital unit.
-
-    Attributes
-    ----------
-    name, op
-        The node's name in the model, and its ONNX operator.
-    inputs, outputs
-        Names of the tensors.
-    operations
-        Elementary operations of one sample; a multiply-accumulate counts as two.
-    macs
-        Multiply-accumulates among them; 0 but for products.
-    product
-        Whether it is a matrix product, or a control flow that holds one.
-    reason
-        Why it is not on the mesh.
-    remedy
-        What to change if it is a product; ``""`` where nothing is known.
-    """
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    operations: int
-    macs: int
-    product: bool
-    reason: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +83,7 @@ def inspect(
     model: str | Path | bytes | onnx.ModelProto,
     machine: Machine | str = "mzi64-eo",
     *,
+    calibration: Array | Mapping[str, Array] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Inspection:
     """Say what would become of a model, without compiling it.
@@ -187,8 +94,12 @@ def inspect(
         Path, bytes or `onnx.ModelProto`.
     machine
         The machine, or the name of a preset.
+    calibration
+        Samples as for `photonpu.compile`, of which the first is run. Without any, inputs are ones,
+        and zeros where they are no fractions; most networks have the same shapes for them.
     shapes
-        For inputs with free axes beyond the first: their shapes.
+        For inputs with free axes beyond the first: their shapes; without them, those of the
+        calibration data.
 
     Returns
     -------
@@ -201,106 +112,20 @@ def inspect(
         The model cannot be read or is malformed.
     UnsupportedModelError
         Neither the mesh nor the digital unit can run it.
+    InputError
+        The calibration data do not fit, or it needs some.
     """
     machine = Machine.of(machine)
     proto = reader.read(model)
-    graph = simplified(proto, shapes or {})
-    notes = [
-        f"input '{info.name}' is {info.dtype}: compiling needs calibration samples"
-        for info in graph.inputs
-        if not np.issubdtype(np.dtype(info.dtype), np.floating)
-    ]
-    found = lanes(graph, machine)
+    graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})})
+    notes = []
+    if calibration is None:
+        notes = [
+            f"input '{info.name}' is {info.dtype}: compiling needs calibration samples"
+            for info in graph.inputs
+            if not np.issubdtype(np.dtype(info.dtype), np.floating)
+        ]
+    found = lanes(graph, machine, calibration)
     if not any(isinstance(operator, OnMesh) for operator in found):
         notes.append("no operator of this model runs on the mesh")
     return Inspection(name_of(model, proto), machine, len(proto.graph.node), found, tuple(notes))
-
-
-def lanes(graph: Graph, machine: Machine) -> tuple[OnMesh | Digital, ...]:
-    """Return what becomes of each node of a graph whose passes have run.
-
-    Raises
-    ------
-    ModelError
-        onnxruntime cannot run it, or a weight on its way to the mesh does not hold.
-    """
-    observed = observe(profiler(graph).run({info.name: _sample(info) for info in graph.inputs}))
-    costs = operators(graph.nodes, observed.shapes, graph.constants)
-    return tuple(
-        _lane(node, graph, machine, observed, cost)
-        for node, cost in zip(graph.nodes, costs, strict=True)
-    )
-
-
-def _sample(info: TensorInfo) -> NDArray[np.generic]:
-    """Return an input of the right shape: ones, or zeros where they may be indices."""
-    shape = tuple(size if isinstance(size, int) else 1 for size in info.shape)
-    kind = np.dtype(info.dtype)
-    return np.ones(shape, kind) if np.issubdtype(kind, np.floating) else np.zeros(shape, kind)
-
-
-def _lane(
-    node: Node, graph: Graph, machine: Machine, observed: Observed, cost: HostOperator
-) -> OnMesh | Digital:
-    product = lower(node, graph, observed.shapes)
-    if isinstance(product, MatrixProduct):
-        vectors, macs = work(product.geometry, observed.shapes[product.input])
-        return OnMesh(
-            name=node.name,
-            op=node.op,
-            input=product.input,
-            output=node.outputs[0],
-            geometry=product.geometry,
-            bias=product.bias is not None,
-            vectors=vectors,
-            blocks=tuple(_blocks(weight, machine.mesh.ports) for weight in product.weights),
-            macs=macs,
-        )
-    is_product = _is_product(node.op, node.domain) or any(_inner_products(node))
-    return Digital(
-        name=node.name,
-        op=node.op,
-        inputs=node.reads,
-        outputs=node.writes,
-        operations=cost.operations,
-        macs=_macs(node, graph, observed, cost) if is_product else 0,
-        product=is_product,
-        reason=product,
-        remedy=remedy(node.op, product) if is_product else "",
-    )
-
-
-def _blocks(weight: NDArray[np.float32], ports: int) -> tuple[Block, ...]:
-    groups, rows, columns = weight.shape
-    return blocks(groups, rows, columns, ports)
-
-
-def _is_product(op: str, domain: str) -> bool:
-    return domain in ("", "ai.onnx") and (op in PRODUCTS or op in _QUANTISED)
-
-
-def _inner_products(node: Node) -> list[bool]:
-    """Say of each node in the subgraphs of a control flow whether it is a matrix product."""
-    found: list[bool] = []
-    protos = [inner for record in node.attributes.values() for inner in _bodies(record)]
-    while protos:
-        proto = protos.pop()
-        found.append(_is_product(proto.op_type, proto.domain))
-        protos += [inner for record in proto.attribute for inner in _bodies(record)]
-    return found
-
-
-def _bodies(record: onnx.AttributeProto) -> list[onnx.NodeProto]:
-    return [*record.g.node, *(node for graph in record.graphs for node in graph.node)]
-
-
-def _macs(node: Node, graph: Graph, observed: Observed, cost: HostOperator) -> int:
-    """Return the multiply-accumulates of a product; those inside a control flow are unknown."""
-    if node.op in PRODUCTS:
-        return cost.operations // 2
-    if node.op not in _QUANTISED:
-        return 0
-    op, factors = _QUANTISED[node.op]
-    shapes = {**observed.shapes, **{name: array.shape for name, array in graph.constants.items()}}
-    inputs = tuple(shapes.get(node.inputs[index], ()) for index in factors)
-    return OPERATIONS[op](Sizes(node, inputs, (shapes.get(node.outputs[0], ()),))) // 2

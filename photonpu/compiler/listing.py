@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from photonpu.compiler.inspection import Digital, Inspection, OnMesh
+from photonpu.compiler.inspection import Inspection
+from photonpu.compiler.lanes import Digital, OnMesh
 from photonpu.tables import engineering, printable, text_table
 
 

@@ -160,9 +160,9 @@ def profiler(graph: Graph) -> calibrate.Profiler:
     return calibrate.Profiler(model)
 
 
-def observe(values: Mapping[str, Array]) -> Observed:
-    """Note the shape and type of every tensor of a run."""
-    arrays = {name: np.asarray(value) for name, value in values.items()}
+def observe(values: Mapping[str, object]) -> Observed:
+    """Note the shape and type of every tensor of a run; sequences and the like have neither."""
+    arrays = {n: np.asarray(v) for n, v in values.items() if isinstance(v, np.ndarray | np.generic)}
     return Observed(
         {name: array.shape for name, array in arrays.items()},
         {name: array.dtype for name, array in arrays.items()},
@@ -277,7 +277,7 @@ def work(geometry: Geometry, shape: tuple[int, ...]) -> tuple[tuple[int, ...], i
 
 def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: Observed) -> HostStep:
     """Build the step of one digital segment."""
-    dtypes = {tensor: observed.dtypes[tensor] for tensor in piece.inputs}
+    dtypes = {name: observed.dtypes[name] for name in piece.inputs if name in observed.dtypes}
     return HostStep(
         name=name,
         model=segments.model(graph, piece.nodes, piece.inputs, piece.outputs, dtypes),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from photonpu.compiler import reader
 from photonpu.compiler.graph import Graph, from_model
-from photonpu.compiler.inspection import Digital, OnMesh, lanes
+from photonpu.compiler.lanes import Digital, OnMesh, lanes
 from photonpu.compiler.pipeline import Array, compile, shapes_of, simplified
 from photonpu.hardware import Machine
 from photonpu.program import Stream
@@ -37,6 +37,10 @@ class Source:
         """Return the graph after all passes."""
         proto = reader.read(self.model)
         return simplified(proto, self.shapes_for(proto))
+
+    def lanes(self) -> tuple[OnMesh | Digital, ...]:
+        """Return what becomes of each node of that graph."""
+        return lanes(self.graph(), self.machine, self.calibration)
 
 
 #: Stage -> the text of what it gives, in the order in which they run.
@@ -65,14 +69,14 @@ def passes(source: Source) -> str:
 @STAGES.register("lower")
 def lower(source: Source) -> str:
     """Return matrix products with their windows, and why other products stay digital."""
-    found = lanes(source.graph(), source.machine)
+    found = source.lanes()
     return _lines(_lowered(o) if isinstance(o, OnMesh) else _digital(o) for o in found)
 
 
 @STAGES.register("tile")
 def tile(source: Source) -> str:
     """Return matrix products with the rectangles that become tiles."""
-    found = lanes(source.graph(), source.machine)
+    found = source.lanes()
     ports = source.machine.mesh.ports
     return _lines(_tiled(o, ports) if isinstance(o, OnMesh) else _digital(o) for o in found)
 

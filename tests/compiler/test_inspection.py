@@ -12,14 +12,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 import photonpu
 from photonpu.compiler.graph import from_model
-from photonpu.compiler.inspection import Digital, Inspection, inspect
+from photonpu.compiler.inspection import Inspection, inspect
+from photonpu.compiler.lanes import Digital
 from photonpu.compiler.listing import table, to_dict, totals
 from photonpu.compiler.lowerings import LOWERINGS, lower
 from photonpu.compiler.operations import OPERATIONS
 from photonpu.compiler.remedies import remedy
 from photonpu.compiler.stages import STAGES, stage_text
 from photonpu.compiler.supported import digital, on_mesh, others
-from photonpu.errors import UnsupportedModelError
+from photonpu.errors import InputError, UnsupportedModelError
 from photonpu.hardware import Machine
 from photonpu.registry import UnknownNameError
 from tests.compiler.networks import network, numbers, single
@@ -285,6 +286,35 @@ def test_free_axes_are_fixed_by_shapes() -> None:
         inspect(attention("size"), SMALL)
 
     assert inspect(attention("size"), SMALL, shapes={"x": (1, 2, 6, 6)}).tiles == 4
+
+
+def reshaping(x: list[int]) -> onnx.ModelProto:
+    """Return a network that multiplies its input in the shape that another input says."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["x", "shape"], ["r"], name="reshape"),
+            helper.make_node("MatMul", ["r", "w"], ["y"], name="product"),
+        ],
+        "reshaping",
+        [value("x", TensorProto.FLOAT, x), value("shape", TensorProto.INT64, [2])],
+        [value("y", TensorProto.FLOAT, [None, 5])],
+        [numpy_helper.from_array(numbers(4, 5), "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_shapes_that_depend_on_data_come_from_calibration() -> None:
+    with pytest.raises(InputError, match="does not run on inputs of ones and zeros: give calib"):
+        inspect(reshaping([3, 8]), SMALL)
+
+    samples = {"x": numbers(3, 8), "shape": np.array([6, 4])}
+    found = inspect(reshaping([3, 8]), SMALL, calibration=samples)
+
+    assert found.on_mesh[0].vectors == (6,)
+    assert found.notes == ()
+    text = stage_text(reshaping([3, 8]), SMALL, "lower", calibration=samples)
+    assert text.endswith("mesh    y = MatMul(r): 5x4 over 6 vectors\n")
 
 
 def test_the_first_stages_print_graphs() -> None:

@@ -192,6 +192,46 @@ def test_a_network_without_products_runs_digitally_and_says_so() -> None:
     npt.assert_array_equal(photonpu.Session(program).run(None, {"x": x})[0], [0, 0, 2])
 
 
+def sequence(at: str) -> onnx.ModelProto:
+    """Return a network with a sequence of tensors of two sizes, read at the index `at`."""
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Concat", ["x", "x"], ["xx"], axis=0),
+        helper.make_node("SequenceConstruct", ["x", "xx"], ["s"]),
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Size", ["p"], ["late"]),
+        helper.make_node("Size", ["x"], ["early"]),
+        helper.make_node("Equal", ["early", at], ["same"]),
+        helper.make_node("Cast", ["same"], ["index"], to=TensorProto.INT64),
+        helper.make_node("SequenceAt", ["s", "index"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "sequence",
+        [value("x", TensorProto.FLOAT, ["batch", 4])],
+        [value("p", TensorProto.FLOAT, ["batch", 4]), value("z", TensorProto.FLOAT, [None, 4])],
+        [numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def test_a_sequence_of_tensors_stays_inside_a_digital_segment() -> None:
+    x = samples(1)[:, 0, 0, :4]
+
+    program = photonpu.compile(sequence("early"), SMALL, calibration=x)
+
+    p, z = photonpu.Session(program, "ideal").run(["p", "z"], {"x": x})
+    npt.assert_allclose(p, x, atol=1e-5)
+    npt.assert_array_equal(z, np.concatenate([x, x]))
+
+
+def test_a_sequence_that_waits_for_the_mesh_is_refused() -> None:
+    x = samples(1)[:, 0, 0, :4]
+
+    with pytest.raises(UnsupportedModelError, match="'s' passes between the mesh and .* no tensor"):
+        photonpu.compile(sequence("late"), SMALL, calibration=x)
+
+
 MODELS = [
     "acasxu_1_1_mlp",
     "brainchop_meshnet5_gwm_3d",
