@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from photonpu.cli import options
@@ -12,7 +15,13 @@ def check(
     model: options.Model,
     machine: options.MachineName = None,
     settings: options.Settings = None,
-    calibration: options.Calibration = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NPZ",
+            help="Sample inputs by the model's input names, for shapes that depend on them.",
+        ),
+    ] = None,
     shape: options.Shapes = None,
     as_json: options.Json = False,
 ) -> None:
