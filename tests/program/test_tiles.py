@@ -35,9 +35,9 @@ def test_tiles_laid_in_their_places_are_the_matrix(
     whole = np.zeros((groups * rows, groups * columns))
     for place, tile in zip(places, tiles, strict=True):
         inside = tile[: place.rows, : place.columns]
-        whole[
-            place.row : place.row + place.rows, place.column : place.column + place.columns
-        ] += inside
+        whole[place.row : place.row + place.rows, place.column : place.column + place.columns] += (
+            inside
+        )
         assert np.count_nonzero(tile) == np.count_nonzero(inside)
     npt.assert_array_equal(whole, block_diagonal(weight))
 

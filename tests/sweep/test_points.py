@@ -69,7 +69,7 @@ def test_a_rerun_after_ctrl_c_measures_only_what_is_missing(tmp_path: Path) -> N
         fresh = run(GRID, BASE, whole.work(), store, quiet=True)
     assert len(stopped.measured) == 2
     assert sorted(stopped.measured + again.measured) == sorted(whole.measured)
-    assert points == fresh
+    assert repr(points) == repr(fresh)  # NaN is not equal to itself, its text is
 
 
 def test_a_third_run_neither_compiles_nor_measures(tmp_path: Path) -> None:
