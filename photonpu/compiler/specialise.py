@@ -1,0 +1,107 @@
+"""Models for one set of matrices: inputs that a mesh would have to hold become constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from photonpu.compiler.lowerings import LOWERINGS
+
+Feeds = Mapping[str, Any]
+
+
+def products(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes that a lowering is known for, those in subgraphs and functions included."""
+    inside: list[Sequence[onnx.NodeProto]] = [model.graph.node]
+    inside += [function.node for function in model.functions]
+    while inside:
+        for node in inside.pop():
+            if node.op_type in LOWERINGS:
+                yield node
+            for record in node.attribute:
+                inside += [graph.node for graph in (record.g, *record.graphs)]
+
+
+def matrices_among(graph: onnx.GraphProto, feeds: Feeds) -> frozenset[str]:
+    """Return which inputs are matrices (and biases) that the mesh would have to hold.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    feeds
+        Its inputs.
+
+    Returns
+    -------
+    frozenset of str
+        Names of inputs, read as they are or transposed: weight and bias of Conv and
+        ConvTranspose, and of Gemm and MatMul that factor which leaves the other free to stream.
+    """
+    known = {tensor.name for tensor in graph.initializer}
+    origin: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            known.update(node.output)
+        elif node.op_type in ("Identity", "Transpose"):
+            origin[node.output[0]] = origin.get(node.input[0], node.input[0])
+    found: set[str] = set()
+    for node in graph.node:
+        if node.op_type in LOWERINGS and not node.domain:
+            operands = [origin.get(name, name) for name in node.input]
+            held = _held(node, operands, feeds, known | found)
+            found.update(name for name in held if name in feeds)
+    return frozenset(found)
+
+
+def _held(
+    node: onnx.NodeProto, operands: list[str], feeds: Feeds, known: set[str]
+) -> tuple[str, ...]:
+    """Return those operands of a product that the mesh would hold rather than stream."""
+    left, right, *bias = operands
+    if left == right or (left in known and right in known):
+        return ()
+    if node.op_type in ("Conv", "ConvTranspose"):
+        return () if left in known else (right, *bias)
+    if left in known or right in known:
+        return tuple(bias)
+    if node.op_type == "Gemm":
+        transposed = any(record.name == "transA" and record.i for record in node.attribute)
+        return (left if transposed else right, *bias)
+    two_axes = [name for name in (right, left) if np.ndim(feeds.get(name, ())) == 2]
+    return tuple(two_axes[:1])
+
+
+def specialise(model: onnx.ModelProto, feeds: Feeds, matrices: frozenset[str]) -> onnx.ModelProto:
+    """Return a copy of a model for given matrices and shapes.
+
+    Parameters
+    ----------
+    model
+        The model.
+    feeds
+        Its inputs.
+    matrices
+        Those of them that become constants; of all others the shapes are fixed.
+    """
+    special = onnx.ModelProto()
+    special.CopyFrom(model)
+    special.ir_version = max(model.ir_version, 4)  # older ones list constants as inputs too
+    graph = special.graph
+    kept = [value for value in graph.input if value.name not in matrices]
+    del graph.input[:]
+    graph.input.extend(kept)
+    for name in sorted(matrices):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(feeds[name]), name))
+    for value in graph.input:
+        if value.name in feeds and value.type.HasField("tensor_type"):
+            axes = value.type.tensor_type.shape.dim
+            del axes[:]
+            for size in np.shape(feeds[value.name]):
+                axes.add().dim_value = size
+    del graph.value_info[:]  # written for other shapes
+    return special
