@@ -143,6 +143,12 @@ class Graph:
             return None
         return nodes[0]
 
+    def fresh(self, name: str) -> str:
+        """Return `name`, with marks behind it if a tensor of the graph is called so already."""
+        while name in self.constants or name in self.producer or name in self.readers:
+            name += "'"
+        return name
+
     def text(self) -> str:
         """Print the graph, one input, constant, node or output a line."""
         lines = [f"graph {self.name}"]

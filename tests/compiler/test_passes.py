@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from photonpu.compiler import passes, segments
 from photonpu.compiler.graph import Graph, from_model
+from photonpu.compiler.lowerings import MatrixProduct, lower
 from photonpu.compiler.passes import PASSES
 from tests.compiler.networks import Array, network, numbers, run
 
@@ -96,8 +97,10 @@ def networks(draw: st.DrawFn) -> onnx.ModelProto:
 
 
 def assert_same_meaning(model: onnx.ModelProto, graph: Graph) -> None:
-    shape = [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim]
-    feeds = {"x": numbers(*shape, seed=9)}
+    feeds = {}
+    for value in model.graph.input:
+        shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        feeds[value.name] = numbers(*shape, seed=9)
     for found, expected in zip(run(written(graph), feeds), run(model, feeds), strict=True):
         npt.assert_allclose(found, expected, atol=2e-5 * max(1.0, np.abs(expected).max()))
 
@@ -248,3 +251,41 @@ def test_half_precision_constants_are_widened_where_they_are_cast() -> None:
     graph = passes.run(from_model(network(nodes, {"x": [1, 2]}, {"y": 2}, {"h": half})))
     assert operators(graph) == ["MatMul"]
     npt.assert_array_equal(graph.constants["w"], half.astype(np.float32))
+
+
+@pytest.mark.parametrize("bias", [None, (3, 5), (3, 1), (5,), "run time"])
+@pytest.mark.parametrize("turned", [0, 1])
+@pytest.mark.parametrize("held", ["a", "b"])
+def test_any_gemm_of_a_constant_goes_to_the_mesh(held: str, turned: int, bias: Any) -> None:
+    shapes = {"a": (4, 3) if turned else (3, 4), "b": (5, 4) if turned else (4, 5)}
+    (data,) = shapes.keys() - {held}
+    constants = {held: numbers(*shapes[held])}
+    inputs: dict[str, Any] = {data: list(shapes[data])}
+    operands = ["a", "b"]
+    if bias is not None:
+        operands.append("c")
+        if bias == "run time":
+            inputs["c"] = [1, 5]
+        else:
+            constants["c"] = numbers(*bias, seed=1)
+    node = named("Gemm", operands, "y", transA=turned, transB=turned, alpha=0.5, beta=2.0)
+    model = network([node], inputs, {"y": 2}, constants)
+    graph = passes.run(from_model(model))
+    assert_same_meaning(model, graph)
+    (gemm,) = (node for node in graph.nodes if node.op == "Gemm")
+    shapes_known = {gemm.inputs[held == "a"]: (4, 5) if held == "a" else (3, 4)}
+    assert isinstance(lower(gemm, graph, shapes_known), MatrixProduct)
+
+
+def test_a_gemm_that_the_mesh_takes_as_it_is_is_not_split() -> None:
+    constants = {"b": numbers(4, 5), "c": numbers(5)}
+    graph = from_model(
+        network([named("Gemm", ["a", "b", "c"], "y")], {"a": [3, 4]}, {"y": 2}, constants)
+    )
+    assert PASSES["split_gemm"](graph) is graph
+
+
+def test_a_gemm_of_two_activations_is_not_split() -> None:
+    node = named("Gemm", ["a", "b"], "y", transA=1)
+    graph = from_model(network([node], {"a": [4, 3], "b": [4, 5]}, {"y": 2}))
+    assert PASSES["split_gemm"](graph) is graph

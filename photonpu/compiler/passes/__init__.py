@@ -8,6 +8,7 @@ from photonpu.compiler.graph import Graph
 from photonpu.compiler.passes.affine import fold_affine
 from photonpu.compiler.passes.constants import constants
 from photonpu.compiler.passes.dead import drop_dead
+from photonpu.compiler.passes.gemm import split_gemm
 from photonpu.compiler.passes.identities import drop_identities
 from photonpu.registry import Registry
 
@@ -16,6 +17,7 @@ Pass = Callable[[Graph], Graph]
 PASSES: Registry[Pass] = Registry("pass")
 PASSES.register("constants")(constants)
 PASSES.register("drop_identities")(drop_identities)
+PASSES.register("split_gemm")(split_gemm)
 PASSES.register("fold_affine")(fold_affine)
 PASSES.register("drop_dead")(drop_dead)
 
@@ -27,6 +29,7 @@ __all__ = [
     "drop_identities",
     "fold_affine",
     "run",
+    "split_gemm",
 ]
 
 

@@ -140,11 +140,11 @@ def _absorb(graph: Graph, node: Node, affine: Affine) -> Graph | None:
     bias_name = product.inputs[2] if len(product.inputs) > 2 else ""
     bias = graph.constants[bias_name].astype(np.float64) if bias_name else np.zeros(channels)
     scaled = bias if affine.scale is None else bias * affine.scale
-    added = {_fresh(graph, f"{node.outputs[0]}/bias"): scaled + affine.shift / beta}
+    added = {graph.fresh(f"{node.outputs[0]}/bias"): scaled + affine.shift / beta}
     inputs = [product.inputs[0], product.inputs[1], *added]
     if affine.scale is not None:
         scale = np.broadcast_to(affine.scale, (channels,))
-        inputs[1] = _fresh(graph, f"{node.outputs[0]}/weight")
+        inputs[1] = graph.fresh(f"{node.outputs[0]}/weight")
         added[inputs[1]] = weight * _spread(scale, product.op, weight, values)
     folded = replace(
         product,
@@ -189,9 +189,3 @@ def _spread(scale: Array, op: str, weight: Array, values: Mapping[str, Any]) -> 
     if op == "Conv" or (op == "Gemm" and values.get("transB", 0)):
         return scale.reshape(-1, *(1,) * (weight.ndim - 1))
     return scale
-
-
-def _fresh(graph: Graph, name: str) -> str:
-    while name in graph.constants or name in graph.producer:
-        name += "'"
-    return name
