@@ -100,7 +100,7 @@ class PreparedModel(BackendRep):
         return tuple(self._digital(feeds) if self._digital else self._program(feeds)[1](feeds))
 
     def photonic_steps(self, inputs: Any) -> int:
-        """Return how many products run on the mesh for such inputs; `run` says what they are."""
+        """Return how many products run on the mesh for such inputs, which are as in `run`."""
         return 0 if self._digital else self._program(self._feeds(inputs))[0]
 
     def _feeds(self, inputs: Any) -> dict[str, Any]:
@@ -154,11 +154,13 @@ class PreparedModel(BackendRep):
         return run
 
 
-def _check_number(what: str, names: Sequence[str], inputs: Sequence[Any]) -> None:
-    """Raise `InputError` unless there is an input for each name."""
-    if len(names) != len(inputs):
+def _check_number(
+    what: str, names: Sequence[str], given: Sequence[Any], kind: str = "inputs"
+) -> None:
+    """Raise `InputError` unless there is an input (or an output's description) for each name."""
+    if len(names) != len(given):
         raise InputError(
-            f"{len(inputs)} inputs were given and {what} has {len(names)}: {', '.join(names)}"
+            f"{len(given)} {kind} were given and {what} has {len(names)}: {', '.join(names)}"
         )
 
 
@@ -208,8 +210,15 @@ class PhotonicBackend(Backend):
         **kwargs
             Options of other backends, passed over.
 
+        Returns
+        -------
+        PreparedModel
+            To be `run` as often as one likes.
+
         Raises
         ------
+        onnx.checker.ValidationError
+            The model is malformed.
         InputError
             The device is not supported, or nothing can run the model.
         """
@@ -281,6 +290,7 @@ def _model_of(
     if outputs_info is None:
         results = [onnx.ValueInfoProto(name=name) for name in given]
     else:
+        _check_number(f"node '{node.name}' ({node.op_type})", given, outputs_info, "outputs")
         results = [
             helper.make_tensor_value_info(name, _element(np.dtype(kind)), shape)
             for name, (kind, shape) in zip(given, outputs_info, strict=True)

@@ -27,6 +27,9 @@ Array = NDArray[np.float32]
 #: Of the light models those that take a few seconds.
 QUICK_MODELS = ("light_shufflenet", "light_squeezenet")
 
+#: Cases of MatMul without a factor of two axes.
+BATCHES = {f"test_matmul_{case}" for case in ("3d", "4d", "bcast", "1d_1d", "1d_3d", "4d_1d")}
+
 
 def numbers(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
@@ -169,6 +172,13 @@ def test_a_node_that_lacks_an_input_is_refused() -> None:
         backend.run_node(node, [numbers(2)])
 
 
+def test_outputs_that_a_node_lacks_cannot_be_described() -> None:
+    node = helper.make_node("Relu", ["x"], ["y"], name="it")
+    info = [(np.dtype(np.float32), (2,))] * 2
+    with pytest.raises(InputError, match=r"2 outputs were given and node 'it' \(Relu\) has 1: y"):
+        backend.run_node(node, [numbers(2)], outputs_info=info)
+
+
 def test_versions_that_onnxruntime_does_not_know_yet_are_clamped() -> None:
     model = network("Relu", {"x": (2,)}, 1)
     model.ir_version = onnx.IR_VERSION
@@ -201,6 +211,7 @@ def test_the_suite_s_cases_of_a_product_pass(op: str) -> None:
         for inputs, expected in case.data_sets:
             outputs = prepared.run(inputs)
             Runner.assert_similar_outputs(expected, outputs, rtol=case.rtol, atol=case.atol)
+        assert judge.verdict.photonic == (case.name not in BATCHES), case.name
 
 
 @pytest.mark.parametrize("name", QUICK_MODELS)
