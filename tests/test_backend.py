@@ -25,7 +25,7 @@ from tests.onnx_suite import GATE, MACHINE, PRODUCTS, Judge, distance, judged, o
 Array = NDArray[np.float32]
 
 #: Of the light models those that take a few seconds.
-QUICK_MODELS = ("light_shufflenet", "light_squeezenet")
+QUICK_MODELS = ("light_inception_v1", "light_shufflenet", "light_squeezenet")
 
 #: Cases of MatMul without a factor of two axes.
 BATCHES = {f"test_matmul_{case}" for case in ("3d", "4d", "bcast", "1d_1d", "1d_3d", "4d_1d")}
