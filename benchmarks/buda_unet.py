@@ -39,6 +39,7 @@ RATIOS = (
     ("full", "onnxruntime", "2.6 (4 without a vector type)"),
 )
 SCALED = ("compile", "chip", "quantised", "full")
+PAUSE_S = 0.5
 
 
 def main() -> None:
@@ -155,7 +156,10 @@ def adc_samples(program: photonpu.Program) -> int:
 def take_turns(
     contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
 ) -> Seconds:
-    """Run all contestants once to warm up, then in turns; return the median of each."""
+    """Run all contestants once to warm up, then in turns; return the median of each.
+
+    Before each turn there is a pause, for onnxruntime's threads spin on for a while after a run.
+    """
     for run in contestants.values():
         run()
     times: dict[str, list[float]] = {name: [] for name in contestants}
@@ -163,6 +167,7 @@ def take_turns(
         for name, run in contestants.items():
             # What is quick is repeated within its turn, five times and more in all.
             for _ in range(2 if name in ("onnxruntime", "svd") else 1):
+                time.sleep(PAUSE_S)
                 begin = clock()
                 run()
                 times[name].append(clock() - begin)

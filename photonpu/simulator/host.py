@@ -32,6 +32,8 @@ class HostRunner:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        # Threads that spin while they wait would take the cores from the photonic steps.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._step = step
         try:
             self._session = onnxruntime.InferenceSession(
