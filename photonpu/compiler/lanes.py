@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from photonpu.compiler import calibrate
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import MatrixProduct, lower
-from photonpu.compiler.operations import OPERATIONS, PRODUCTS, Sizes, operators
+from photonpu.compiler.operations import PRODUCTS, operators
 from photonpu.compiler.pipeline import Array, Observed, observe, profiler, work
 from photonpu.compiler.remedies import remedy
 from photonpu.errors import InputError, ModelError
@@ -26,14 +26,6 @@ from photonpu.program.tiles import Block, blocks
 
 if TYPE_CHECKING:
     import onnx
-
-#: Quantised product -> the one that it is in float, and which of its inputs are the factors.
-_QUANTISED = {
-    "ConvInteger": ("Conv", (0, 1)),
-    "MatMulInteger": ("MatMul", (0, 1)),
-    "QLinearConv": ("Conv", (0, 3)),
-    "QLinearMatMul": ("MatMul", (0, 3)),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +171,7 @@ def _lane(
         inputs=node.reads,
         outputs=node.writes,
         operations=cost.operations,
-        macs=_macs(node, graph, observed, cost) if is_product else 0,
+        macs=_macs(cost) if is_product else 0,
         product=is_product,
         reason=product,
         remedy=remedy(node.op, product) if is_product else "",
@@ -192,7 +184,7 @@ def _blocks(weight: NDArray[np.float32], ports: int) -> tuple[Block, ...]:
 
 
 def _is_product(op: str, domain: str) -> bool:
-    return domain in ("", "ai.onnx") and (op in PRODUCTS or op in _QUANTISED)
+    return domain in ("", "ai.onnx") and op in PRODUCTS
 
 
 def _inner_products(node: Node) -> list[bool]:
@@ -210,13 +202,6 @@ def _bodies(record: onnx.AttributeProto) -> list[onnx.NodeProto]:
     return [*record.g.node, *(node for graph in record.graphs for node in graph.node)]
 
 
-def _macs(node: Node, graph: Graph, observed: Observed, cost: HostOperator) -> int:
+def _macs(cost: HostOperator) -> int:
     """Return the multiply-accumulates of a product; those inside a control flow are unknown."""
-    if node.op in PRODUCTS:
-        return cost.operations // 2
-    if node.op not in _QUANTISED:
-        return 0
-    op, factors = _QUANTISED[node.op]
-    shapes = {**observed.shapes, **{name: array.shape for name, array in graph.constants.items()}}
-    inputs = tuple(shapes.get(node.inputs[index], ()) for index in factors)
-    return OPERATIONS[op](Sizes(node, inputs, (shapes.get(node.outputs[0], ()),))) // 2
+    return cost.operations // 2 if cost.op in PRODUCTS else 0

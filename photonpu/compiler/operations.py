@@ -109,6 +109,17 @@ def _einsum(sizes: Sizes) -> int:
     return 2 * math.prod(axes.values())
 
 
+def _factors(count: Count, *places: int) -> Count:
+    """Count like `count` an operator whose factors are the inputs at `places`."""
+
+    def moved(sizes: Sizes) -> int:
+        inputs = tuple(sizes.inputs[place] for place in places)
+        return count(Sizes(sizes.node, inputs, sizes.outputs))
+
+    moved.__doc__ = count.__doc__
+    return moved
+
+
 _FREE = """Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements
 GatherND Identity Pad Reshape ScatterElements ScatterND Shape Size Slice SpaceToDepth Split
 Squeeze Tile Transpose Unsqueeze Dropout EyeLike Range"""
@@ -120,7 +131,10 @@ ArgMax ArgMin CumSum"""
 #: What an operator is charged that is in no row.
 OTHERS = _each(1)
 #: Operators whose operations are multiply-accumulates, two operations each.
-PRODUCTS = ("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "LSTM", "GRU", "RNN")
+PRODUCTS = (
+    *("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "LSTM", "GRU", "RNN"),
+    *("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
+)
 #: Operator -> its count; see the module's text. The text of a count is its row in the manual.
 OPERATIONS: Mapping[str, Count] = MappingProxyType(
     {
@@ -145,6 +159,10 @@ OPERATIONS: Mapping[str, Count] = MappingProxyType(
         "Conv": _conv,
         "ConvTranspose": _conv_transpose,
         "Einsum": _einsum,
+        "ConvInteger": _conv,
+        "MatMulInteger": _matmul,
+        "QLinearConv": _factors(_conv, 0, 3),
+        "QLinearMatMul": _factors(_matmul, 0, 3),
     }
 )
 

@@ -45,6 +45,15 @@ def test_moving_data_costs_no_operation_but_its_elements() -> None:
         ("Conv", {"x": (1, 4, 5), "w": (6, 2, 3), "y": (1, 6, 3)}, {"group": 2}, 2 * 6 * 3 * 2 * 3),
         ("ConvTranspose", {"x": (1, 4, 5), "w": (4, 2, 3), "y": (1, 2, 7)}, {}, 2 * 4 * 5 * 2 * 3),
         ("Einsum", {"a": (3, 4), "b": (4, 5), "y": (3, 5)}, {"equation": "ij,jk->ik"}, 120),
+        ("ConvInteger", {"x": (1, 4, 5), "w": (6, 4, 3), "y": (1, 6, 3)}, {}, 2 * 6 * 3 * 4 * 3),
+        (
+            "QLinearMatMul",
+            {"a": (3, 4), "p": (), "q": (), "b": (4, 5)}
+            | dict.fromkeys("rstu", ())
+            | {"y": (3, 5)},
+            {},
+            2 * 3 * 4 * 5,
+        ),
     ],
 )
 def test_products_and_reductions_cost_what_their_formula_says(
