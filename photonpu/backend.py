@@ -17,7 +17,6 @@ import numpy as np
 import onnx
 from onnx import helper, shape_inference
 from onnx.backend.base import Backend, BackendRep
-from threadpoolctl import threadpool_limits
 
 from photonpu.compiler import compile
 from photonpu.compiler.specialise import Feeds, matrices_among, products, specialise
@@ -137,8 +136,7 @@ class PreparedModel(BackendRep):
         session = Session(program, noise="ideal")
 
         def run(feeds: Feeds) -> list[Any]:
-            with threadpool_limits(1, user_api="blas"):  # else the last bits are the threads'
-                return session.run(self._outputs, {name: feeds[name] for name in names})
+            return session.run(self._outputs, {name: feeds[name] for name in names})
 
         return len(program.photonic_steps), run
 

@@ -29,7 +29,7 @@ from photonpu.program import (
     TileBank,
     windows,
 )
-from photonpu.program.tiles import bank, cut, join
+from photonpu.program.tiles import bank, cut, join, one_blas_thread
 
 if TYPE_CHECKING:
     import onnx
@@ -186,7 +186,8 @@ def _measure(layers: list[Layer], runs: Iterable[Mapping[str, Array]]) -> dict[s
     for values in runs:
         for layer in layers:
             product = layer.product
-            found = calibrate.measure(values[product.input], product.geometry, layer.tiles)
+            with one_blas_thread():
+                found = calibrate.measure(values[product.input], product.geometry, layer.tiles)
             ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
     return ranges
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from photonpu import mesh
 from photonpu.hardware import Machine
@@ -102,6 +104,20 @@ def _copy_group(
         ] = block[row - top : row_end - top, column - left : column_end - left]
 
 
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Hold BLAS to one thread, so that the last bits of its sums do not depend on their number."""
+    limit: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limit
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Find the BLAS libraries that are loaded, once: SciPy's, which Numba calls, among them."""
+    import scipy.linalg.cython_blas  # noqa: F401
+
+    return ThreadpoolController()
+
+
 def singular_values(tiles: Floats) -> tuple[Floats, Floats, Floats]:
     """Factor each tile as ``U diag(s) V^H``, on two threads, with bits that do not depend on it.
 
@@ -116,7 +132,7 @@ def singular_values(tiles: Floats) -> tuple[Floats, Floats, Floats]:
         (T, N, N), (T, N) descending, (T, N, N).
     """
     starts = range(0, len(tiles), _SVD_CHUNK)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_SVD_THREADS) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(_SVD_THREADS) as pool:
         parts = list(pool.map(lambda i: np.linalg.svd(tiles[i : i + _SVD_CHUNK]), starts))
     u, s, vh = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return u, s, vh

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from photonpu import keyed, mesh
 from photonpu.hardware import Chip, LinkBudget, Machine
 from photonpu.program import Geometry, PhotonicStep, Program, Stream, TileBank, windows
+from photonpu.program.tiles import one_blas_thread
 from photonpu.simulator import kernels
 from photonpu.units import db_to_field
 
@@ -229,7 +228,9 @@ def run_exact(x: Singles, step: PhotonicStep, matrices: tuple[Singles, ...]) -> 
     for stream, weight in zip(step.geometry.streams, matrices, strict=True):
         for first, last in _chunks(form, step.geometry, stream):
             vectors = windows.vectors(form[first:last], step.geometry, stream)
-            windows.scatter(vectors @ weight, step.geometry, stream, out[first:last])
+            with one_blas_thread():
+                rows = vectors @ weight
+            windows.scatter(rows, step.geometry, stream, out[first:last])
     return _finish(out, x, step)
 
 
@@ -277,7 +278,7 @@ def _stream(
     vectors: Singles, matrix: Matrix, input_range: float, start: int, receiver: Detection
 ) -> Singles:
     """Stream vectors through one matrix; the kernel's threads each call a BLAS of one thread."""
-    with _libraries().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         return kernels.stream(
             vectors,
             matrix.weights,
@@ -292,12 +293,6 @@ def _stream(
             receiver.slope,
             receiver.key,
         )
-
-
-@functools.cache
-def _libraries() -> ThreadpoolController:
-    """Find the BLAS libraries that are loaded, once."""
-    return ThreadpoolController()
 
 
 def _empty_output(form: Singles, geometry: Geometry) -> Singles:

@@ -65,15 +65,19 @@ def test_a_batch_in_two_runs_gives_the_bits_of_one_run() -> None:
     npt.assert_array_equal(whole, np.concatenate([begin, rest]))
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize("noise", ["ideal", "splitter", "full"])
+def test_the_number_of_threads_changes_no_bit(noise: str) -> None:
     import numba
+    from threadpoolctl import threadpool_limits
 
-    x = {"x": inputs(count=500).T.copy()}
+    program = matrix(130, 150).program
+    x = {"x": inputs(150, count=500).T.copy()}
     most = numba.get_num_threads()
     try:
-        (several,) = Session(matrix().program, "full", chip=1).run(None, x)
+        (several,) = Session(program, noise, chip=1).run(None, x)
         numba.set_num_threads(1)
-        (one,) = Session(matrix().program, "full", chip=1).run(None, x)
+        with threadpool_limits(1):
+            (one,) = Session(program, noise, chip=1).run(None, x)
     finally:
         numba.set_num_threads(most)
 
