@@ -221,8 +221,9 @@ def check_loss(ports: int, loss_db: float, published: dict[str, float], draws: i
         npt.assert_allclose(mean, fidelity, rtol=tolerance, err_msg=topology)
 
 
-# Clements et al. (2016), Optica 3, 1460, figure 5: fidelity |tr(U^H U')|^2 / (N tr(U'^H U')) at
-# equal loss in each interferometer, mean over Haar unitaries.
+# Fidelity |tr(U^H U')|^2 / (N tr(U'^H U')) at equal loss in each interferometer, mean over Haar
+# unitaries: numbers of an independent simulation, in line with what Clements et al. (2016),
+# Optica 3, 1460, claim for rectangles.
 LOSSES = [
     (8, 0.2, {"clements": 0.9995, "reck": 0.9971}),
     (16, 0.2, {"clements": 0.9992, "reck": 0.983}),
