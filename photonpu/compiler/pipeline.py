@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.compiler import calibrate, passes, reader, segments
+from photonpu.compiler import calibrate, passes, reader, segments, simplifier
 from photonpu.compiler.calibrate import Ranges, Tiles
 from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.lowerings import MatrixProduct, lower
@@ -119,7 +119,7 @@ def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> G
     UnsupportedModelError
         An axis other than the first is free and `shapes` does not fix it.
     """
-    graph = from_model(reader.simplify(proto, shapes))
+    graph = from_model(simplifier.simplify(proto, shapes))
     for info in graph.inputs:
         if any(isinstance(size, str) for size in info.shape[1:]):
             raise UnsupportedModelError(

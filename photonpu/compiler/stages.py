@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import reader
+from photonpu.compiler import reader, simplifier
 from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
 from photonpu.compiler.pipeline import Array, compile, shapes_of, simplified
@@ -57,7 +57,7 @@ def read(source: Source) -> str:
 def simplify(source: Source) -> str:
     """Return the graph after onnxruntime folded what is constant."""
     proto = reader.read(source.model)
-    return from_model(reader.simplify(proto, source.shapes_for(proto))).text()
+    return from_model(simplifier.simplify(proto, source.shapes_for(proto))).text()
 
 
 @STAGES.register("passes")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from photonpu.compiler import passes, reader
+from photonpu.compiler import passes, reader, simplifier
 from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.lowerings import LOWERINGS
 from tests.compiler.networks import Array, execute, products, run
@@ -34,7 +34,7 @@ MODELS = {
 
 def compiled(path: Path, feeds: dict[str, Array]) -> Graph:
     shapes = {name: value.shape for name, value in feeds.items()}
-    return passes.run(from_model(reader.simplify(reader.read(path), shapes)))
+    return passes.run(from_model(simplifier.simplify(reader.read(path), shapes)))
 
 
 def recorded(assets: Path, name: str) -> tuple[dict[str, Array], list[Array]]:
