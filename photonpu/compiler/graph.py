@@ -305,7 +305,7 @@ def _shape(shape: onnx.TensorShapeProto) -> Shape:
 def _shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     from onnx import shape_inference
 
-    graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    graph = shape_inference.infer_shapes(model).graph
     return {
         value.name: _shape(value.type.tensor_type.shape)
         for value in (*graph.input, *graph.value_info, *graph.output)
