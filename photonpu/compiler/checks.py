@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from photonpu.errors import ModelError, UnsupportedModelError
-from photonpu.registry import did_you_mean
+from photonpu.compiler.walk import tensors
+from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message  # type: ignore[import-untyped]
-
-#: Where onnxruntime's own operators live besides the standard.
-RUNTIME_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 
 
 def check_text(message: Message, label: str) -> None:
@@ -36,33 +32,28 @@ def check_text(message: Message, label: str) -> None:
             raise ModelError(f"{label} is damaged: a '{field.name}' is no text; copy it again")
 
 
-def check_operators(proto: onnx.ModelProto) -> None:
-    """Refuse an operator that nobody knows, with the nearest name.
+def check_versions(proto: onnx.ModelProto, label: str) -> None:
+    """Refuse a model of the future.
 
     Raises
     ------
-    UnsupportedModelError
-        Names the first such node.
+    ModelError
+        The file format or operator set is too new.
     """
-    from onnx import defs
+    import onnx
 
-    own = {(function.domain, function.name) for function in proto.functions}
-    standard: list[str] = []
-    nodes: list[onnx.NodeProto] = [n for g in _graphs(proto.graph) for n in g.node]
-    for node in [*nodes, *(n for function in proto.functions for n in function.node)]:
-        if (node.domain, node.op_type) in own:
-            continue
-        where = f"node '{node.name or node.output[0] if node.output else node.name}'"
-        if node.domain not in RUNTIME_DOMAINS:
-            raise UnsupportedModelError(
-                f"{where} ({node.op_type} of '{node.domain}'): neither the mesh nor onnxruntime "
-                "knows this operator; export the model with standard ONNX operators"
-            )
-        if node.domain in ("", "ai.onnx") and not defs.has(node.op_type):
-            standard = standard or [s.name for s in defs.get_all_schemas() if not s.domain]
-            raise UnsupportedModelError(
-                f"{where} ({node.op_type}): ONNX has no such operator"
-                f"{did_you_mean(node.op_type, standard) or '; export with standard operators'}"
+    newest = max(int(value) for value in onnx.Version.values())
+    if proto.ir_version > newest:
+        raise ModelError(
+            f"{label} is written in version {proto.ir_version} of ONNX's format and this "
+            f"installation reads up to {newest}: upgrade onnx, or export for an older version"
+        )
+    known = onnx.defs.onnx_opset_version()
+    for entry in (*proto.opset_import, *(o for f in proto.functions for o in f.opset_import)):
+        if entry.domain in ("", "ai.onnx") and entry.version > known:
+            raise ModelError(
+                f"{label} uses operator set {entry.version} and this installation knows up to "
+                f"{known}: upgrade onnx and onnxruntime, or export for an older operator set"
             )
 
 
@@ -72,76 +63,17 @@ def check_structure(proto: onnx.ModelProto, label: str) -> None:
     Raises
     ------
     ModelError
-        The file format or operator set is too new, or the checker complains.
+        The checker complains.
     """
-    import onnx
     from onnx import checker
 
-    newest = max(int(value) for value in onnx.Version.values())
-    if proto.ir_version > newest:
-        raise ModelError(
-            f"{label} is written in version {proto.ir_version} of ONNX's format and this "
-            f"installation reads up to {newest}: upgrade onnx, or export for an older version"
-        )
-    for entry in proto.opset_import:
-        known = onnx.defs.onnx_opset_version()
-        if entry.domain in ("", "ai.onnx") and entry.version > known:
-            raise ModelError(
-                f"{label} uses operator set {entry.version} and this installation knows up to "
-                f"{known}: upgrade onnx and onnxruntime, or export for an older operator set"
-            )
     try:
         checker.check_model(proto)
     except checker.ValidationError as error:
         raise ModelError(f"{label} is malformed: {first_line(error)}; export it again") from error
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    """Yield every constant of a graph and of the graphs inside, with what to call it."""
-    for inner in _graphs(graph):
-        for tensor in inner.initializer:
-            yield f"initializer '{tensor.name}'", tensor
-        for node in inner.node:
-            for record in node.attribute:
-                if record.HasField("t"):
-                    yield f"constant '{node.output[0] if node.output else node.name}'", record.t
-
-
-def check_complete(proto: onnx.ModelProto, label: str) -> None:
-    """Refuse a model whose weights are still in another file: nobody may look for it just anywhere.
-
-    Raises
-    ------
-    ModelError
-        Names the first such tensor.
-    """
-    from onnx import TensorProto
-
-    for name, tensor in _tensors(proto.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise ModelError(
-                f"{label} keeps {name} in another file: give the path of the .onnx file, with that "
-                "file in the same folder"
-            )
-
-
-def check_dense(graph: onnx.GraphProto) -> None:
-    """Refuse sparse initializers.
-
-    Raises
-    ------
-    UnsupportedModelError
-        Names the first.
-    """
-    for inner in _graphs(graph):
-        for sparse in inner.sparse_initializer:
-            raise UnsupportedModelError(
-                f"initializer '{sparse.values.name}' is a sparse tensor and photonpu reads dense "
-                "ones: export the model without sparse tensors"
-            )
-
-
-def check_numbers(graph: onnx.GraphProto) -> None:
+def check_numbers(proto: onnx.ModelProto) -> None:
     """Refuse NaN; infinity is refused where it would reach the mesh, for masks rightly hold it.
 
     Raises
@@ -152,7 +84,7 @@ def check_numbers(graph: onnx.GraphProto) -> None:
     from onnx import TensorProto, numpy_helper
 
     floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-    for label, tensor in _tensors(graph):
+    for label, tensor in tensors(proto):
         if tensor.data_type not in floats:
             continue
         try:
@@ -170,21 +102,6 @@ def check_numbers(graph: onnx.GraphProto) -> None:
                 f"{f' and {count - 1} more' if count > 1 else ''}: training diverged or the file "
                 "is damaged; export the model again"
             )
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """Yield a graph and all graphs inside its nodes."""
-    yield graph
-    for node in graph.node:
-        yield from _subgraphs(node)
-
-
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for record in node.attribute:
-        if record.HasField("g"):
-            yield from _graphs(record.g)
-        for graph in record.graphs:
-            yield from _graphs(graph)
 
 
 def first_line(error: BaseException) -> str:

@@ -5,27 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import checks
+from photonpu.compiler import checks, external, precheck, stored, wire
+from photonpu.compiler.limits import DEFAULT, Limits
+from photonpu.compiler.walk import quoted
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
 
-#: Protocol buffers hold no more.
-LARGEST_FILE_BYTES = 2**31
-
 
 def read(
-    model: str | Path | bytes | onnx.ModelProto, *, largest_bytes: int = LARGEST_FILE_BYTES
+    model: str | Path | bytes | onnx.ModelProto, *, limits: Limits = DEFAULT
 ) -> onnx.ModelProto:
-    """Read a model and check it.
+    """Read a model and check it; compiled code sees nothing of it before it is checked.
 
     Parameters
     ----------
     model
-        A path, the bytes of a file, or a model in memory, which is left as it is.
-    largest_bytes
-        Files above this size are refused.
+        A path, the bytes of a file, or a model in memory, which is left as it is. Weights in other
+        files are read for a path only, and only from plain files in its folder or below.
+    limits
+        How much the model may ask for.
 
     Returns
     -------
@@ -36,33 +36,40 @@ def read(
     Raises
     ------
     ModelError
-        There is no such file, it is no ONNX model, it is malformed, or a constant holds NaN.
+        There is no such file, it is no ONNX model, it is malformed, it asks for more than
+        `limits` allow, or a constant holds NaN.
     UnsupportedModelError
         An operator that neither the mesh nor onnxruntime knows, or a sparse initializer.
     """
     import onnx
 
     if isinstance(model, onnx.ModelProto):
-        label = f"model '{model.graph.name}'"
+        label = f"model {quoted(model.graph.name)}"
+        precheck.check_counts(model, limits)
         proto = onnx.ModelProto()
         proto.CopyFrom(model)
+        checks.check_text(proto, label)
     elif isinstance(model, bytes):
         label = f"a model of {len(model)} bytes"
-        proto = _parse(model, label)
+        proto = _parse(model, label, limits)
     else:
         label = f"'{model}'"
-        proto = _parse(_file(Path(model), label, largest_bytes), label)
-        _load_external_data(proto, Path(model).parent, label)
-    checks.check_text(proto, label)
-    checks.check_complete(proto, label)
-    checks.check_operators(proto)
+        proto = _parse(_file(Path(model), label, limits.file_bytes), label, limits)
+    del proto.training_info[:]  # how it would be trained; nothing here reads it
+    precheck.check_counts(proto, limits)
+    stored.check_stored(proto, limits)
+    if isinstance(model, str | Path):
+        external.load(proto, Path(model).parent, label)
+    else:
+        external.check_inside(proto, label)
+    checks.check_versions(proto, label)
+    precheck.check_schemas(proto)
     checks.check_structure(proto, label)
     if proto.functions:
         from onnx import inliner
 
         proto = inliner.inline_local_functions(proto)
-    checks.check_dense(proto.graph)
-    checks.check_numbers(proto.graph)
+    checks.check_numbers(proto)
     drop_constant_inputs(proto)
     return proto
 
@@ -72,47 +79,38 @@ def _file(path: Path, label: str, largest_bytes: int) -> bytes:
         raise ModelError(f"cannot read {label}: no such file; check the path")
     if not path.is_file():
         raise ModelError(f"cannot read {label}: it is not a file; name the .onnx file itself")
-    size = path.stat().st_size
-    if size > largest_bytes:
-        raise ModelError(
-            f"cannot read {label}: it has {size} bytes and {largest_bytes} is the limit; save the "
-            "weights as external data"
-        )
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(largest_bytes + 1) if path.stat().st_size <= largest_bytes else None
     except OSError as error:
         raise ModelError(f"cannot read {label}: {error.strerror}; check its rights") from error
+    if data is None or len(data) > largest_bytes:
+        raise ModelError(
+            f"cannot read {label}: it has {path.stat().st_size} bytes and {largest_bytes} is the "
+            "limit; save the weights as external data"
+        )
+    return data
 
 
-def _parse(data: bytes, label: str) -> onnx.ModelProto:
+def _parse(data: bytes, label: str, limits: Limits) -> onnx.ModelProto:
     import onnx
     from google.protobuf import message  # type: ignore[import-untyped]
 
-    proto = onnx.ModelProto()
-    try:
-        proto.ParseFromString(data)
-    except message.DecodeError:
-        proto.Clear()
-    if not proto.HasField("graph"):
+    if not wire.has_graph(data):
         start = repr(data[:8].decode("latin-1")) if data else "nothing: it is empty"
         raise ModelError(
             f"{label} is not an ONNX model: it begins with {start}; export one, for example with "
             "torch.onnx.export"
         )
-    return proto
-
-
-def _load_external_data(proto: onnx.ModelProto, folder: Path, label: str) -> None:
-    from onnx import external_data_helper
-    from onnx.checker import ValidationError
-
+    wire.check_wire(data, label, limits)
+    proto = onnx.ModelProto()
     try:
-        external_data_helper.load_external_data_for_model(proto, str(folder))
-    except (ValidationError, OSError, ValueError) as error:
+        proto.ParseFromString(data)
+    except message.DecodeError as error:
         raise ModelError(
-            f"{label} keeps weights in another file that cannot be read: "
-            f"{checks.first_line(error)}; keep that file whole, in the same folder"
+            f"{label} is damaged: {checks.first_line(error)}; copy or export it again"
         ) from error
+    return proto
 
 
 def drop_constant_inputs(proto: onnx.ModelProto) -> None:

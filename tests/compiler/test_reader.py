@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from photonpu.compiler import reader
 from photonpu.compiler.graph import from_model
+from photonpu.compiler.limits import Limits
 from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler.networks import network, numbers
 
@@ -60,7 +61,7 @@ def test_a_missing_file_of_weights_is_named(tmp_path: Path) -> None:
     onnx.save(perceptron(numbers(3, 400)), path, save_as_external_data=True, location="net.data")
     (tmp_path / "net.data").unlink()
     with pytest.raises(
-        ModelError, match=r"weights in another file that cannot be read: .*net\.data"
+        ModelError, match=r"keeps initializer 'w' in another file that cannot be read: 'net\.data'"
     ):
         reader.read(path)
 
@@ -115,14 +116,14 @@ def test_a_file_cut_short_is_no_model() -> None:
 
 def test_a_name_that_is_no_text_is_damage() -> None:
     data = perceptron().SerializeToString().replace(b"Relu", b"R\xffl\xfe")
-    with pytest.raises(ModelError, match="is damaged: a 'op_type' is no text; copy it again"):
+    with pytest.raises(ModelError, match="is damaged at byte 32: a 'op_type' is no text; copy or"):
         reader.read(data)
 
 
 def test_a_file_above_the_limit_is_refused(tmp_path: Path) -> None:
     onnx.save(perceptron(), tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="and 10 is the limit; save the weights as external data"):
-        reader.read(tmp_path / "net.onnx", largest_bytes=10)
+        reader.read(tmp_path / "net.onnx", limits=Limits(file_bytes=10))
 
 
 def test_nan_in_a_weight_is_named_with_its_place() -> None:
@@ -138,7 +139,7 @@ def test_nan_in_a_constant_node_is_named() -> None:
         helper.make_node("Constant", [], ["c"], value=value),
         helper.make_node("Add", ["x", "c"], ["y"]),
     ]
-    with pytest.raises(ModelError, match=r"constant 'c' holds NaN at index \(1,\)"):
+    with pytest.raises(ModelError, match=r"node 'c' \(Constant\), attribute 'value' holds NaN at"):
         reader.read(network(nodes, {"x": [2]}, {"y": 1}))
 
 
@@ -165,7 +166,7 @@ def test_a_misspelt_operator_is_named_with_the_nearest() -> None:
 
 def test_an_operator_of_an_unknown_domain_is_named() -> None:
     nodes = [helper.make_node("Swirl", ["x"], ["y"], name="stem", domain="my.domain")]
-    with pytest.raises(UnsupportedModelError, match=r"node 'stem' \(Swirl of 'my\.domain'\)"):
+    with pytest.raises(UnsupportedModelError, match=r"node 'stem' \(my\.domain\.Swirl\)"):
         reader.read(network(nodes, {"x": [2]}, {"y": 1}))
 
 
@@ -185,7 +186,7 @@ def test_a_file_format_of_the_future_is_refused() -> None:
 
 def test_a_graph_that_reads_what_nobody_gives_is_malformed() -> None:
     nodes = [helper.make_node("Relu", ["nobody"], ["y"])]
-    with pytest.raises(ModelError, match=r"malformed: .*nobody"):
+    with pytest.raises(ModelError, match="reads 'nobody', which nothing gives"):
         reader.read(network(nodes, {"x": [2]}, {"y": 1}))
 
 
