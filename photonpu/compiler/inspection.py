@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photonpu.compiler import reader
+from photonpu.compiler.choice import Choice
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
 from photonpu.compiler.pipeline import Array, name_of, shapes_of, simplified
 from photonpu.hardware import Machine
@@ -85,6 +86,9 @@ def inspect(
     *,
     calibration: Array | Mapping[str, Array] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    keep_digital: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
+    activation_products: str = "digital",
 ) -> Inspection:
     """Say what would become of a model, without compiling it.
 
@@ -100,6 +104,8 @@ def inspect(
     shapes
         For inputs with free axes beyond the first: their shapes; without them, those of the
         calibration data.
+    keep_digital, only, activation_products
+        As for `photonpu.compile`.
 
     Returns
     -------
@@ -113,9 +119,11 @@ def inspect(
     UnsupportedModelError
         Neither the mesh nor the digital unit can run it.
     InputError
-        The calibration data do not fit, or it needs some.
+        The calibration data do not fit, or it needs some; a name of `keep_digital` or `only`
+        matches no node.
     """
     machine = Machine.of(machine)
+    choice = Choice.of(keep_digital, only, activation_products)
     proto = reader.read(model)
     graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})})
     notes = []
@@ -125,7 +133,7 @@ def inspect(
             for info in graph.inputs
             if not np.issubdtype(np.dtype(info.dtype), np.floating)
         ]
-    found = lanes(graph, machine, calibration)
+    found = lanes(graph, machine, calibration, choice, choice.kept(graph, proto))
     if not any(isinstance(operator, OnMesh) for operator in found):
         notes.append("no operator of this model runs on the mesh")
     return Inspection(name_of(model, proto), machine, len(proto.graph.node), found, tuple(notes))

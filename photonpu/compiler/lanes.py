@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.compiler import calibrate
+from photonpu.compiler.activations import ActivationProduct
+from photonpu.compiler.choice import EVERYTHING, Choice
 from photonpu.compiler.graph import Graph, Node
-from photonpu.compiler.lowerings import MatrixProduct, lower
+from photonpu.compiler.lowerings import MatrixProduct
+from photonpu.compiler.lowerings.dense import LAST
 from photonpu.compiler.operations import PRODUCTS, operators
-from photonpu.compiler.pipeline import Array, Observed, observe, profiler, work
+from photonpu.compiler.pipeline import Array, Observed, observe, placed, profiler, work
 from photonpu.compiler.remedies import remedy
 from photonpu.errors import InputError, ModelError
 from photonpu.hardware import Machine
@@ -48,6 +52,10 @@ class OnMesh:
         For each stream, the rectangles of its matrix that become tiles.
     macs
         Multiply-accumulates of one sample, padding not counted.
+    held
+        Name of the factor that is programmed anew for each sample; ``""`` for a constant.
+    matrices
+        Its matrices, one sample's; 1 for a constant.
     """
 
     name: str
@@ -59,11 +67,13 @@ class OnMesh:
     vectors: tuple[int, ...]
     blocks: tuple[tuple[Block, ...], ...]
     macs: int
+    held: str = ""
+    matrices: int = 1
 
     @property
     def tiles(self) -> int:
-        """Tiles that its matrices are cut into."""
-        return sum(map(len, self.blocks))
+        """Tiles that its matrices are cut into; of those of two activations, one sample's."""
+        return self.matrices * sum(map(len, self.blocks))
 
     @property
     def passes(self) -> int:
@@ -107,9 +117,24 @@ class Digital:
 
 
 def lanes(
-    graph: Graph, machine: Machine, calibration: Array | Mapping[str, Array] | None = None
+    graph: Graph,
+    machine: Machine,
+    calibration: Array | Mapping[str, Array] | None = None,
+    choice: Choice = EVERYTHING,
+    kept: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[OnMesh | Digital, ...]:
     """Return what becomes of each node of a graph whose passes have run.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    machine
+        What it is for.
+    calibration
+        Samples, of which the first is run; else ones and zeros are.
+    choice, kept
+        What the user decides, and the nodes that stay digital by it.
 
     Raises
     ------
@@ -121,7 +146,13 @@ def lanes(
     observed = _observed(graph, calibration)
     costs = operators(graph.nodes, observed.shapes, graph.constants)
     return tuple(
-        _lane(node, graph, machine, observed, cost)
+        _lane(
+            node,
+            observed,
+            cost,
+            placed(node, graph, machine, observed, choice, kept),
+            machine.mesh.ports,
+        )
         for node, cost in zip(graph.nodes, costs, strict=True)
     )
 
@@ -148,9 +179,12 @@ def _sample(info: TensorInfo) -> NDArray[np.generic]:
 
 
 def _lane(
-    node: Node, graph: Graph, machine: Machine, observed: Observed, cost: HostOperator
+    node: Node,
+    observed: Observed,
+    cost: HostOperator,
+    product: MatrixProduct | ActivationProduct | str,
+    ports: int,
 ) -> OnMesh | Digital:
-    product = lower(node, graph, observed.shapes)
     if isinstance(product, MatrixProduct):
         vectors, macs = work(product.geometry, observed.shapes[product.input])
         return OnMesh(
@@ -161,20 +195,40 @@ def _lane(
             geometry=product.geometry,
             bias=product.bias is not None,
             vectors=vectors,
-            blocks=tuple(_blocks(weight, machine.mesh.ports) for weight in product.weights),
+            blocks=tuple(_blocks(weight, ports) for weight in product.weights),
             macs=macs,
         )
-    is_product = _is_product(node.op, node.domain) or any(_inner_products(node))
+    if isinstance(product, ActivationProduct):
+        return _reprogrammed(node, product, ports)
+    is_product = node.operator in PRODUCTS or any(_inner_products(node))
     return Digital(
         name=node.name,
-        op=node.op,
+        op=node.operator,
         inputs=node.reads,
         outputs=node.writes,
         operations=cost.operations,
         macs=_macs(cost) if is_product else 0,
         product=is_product,
         reason=product,
-        remedy=remedy(node.op, product) if is_product else "",
+        remedy=remedy(node.operator, product) if is_product else "",
+    )
+
+
+def _reprogrammed(node: Node, product: ActivationProduct, ports: int) -> OnMesh:
+    """Return the lane of a product of two activations, one of which the mesh holds."""
+    streamed, held = product.names
+    return OnMesh(
+        name=node.name,
+        op=node.op,
+        input=streamed,
+        output=node.outputs[0],
+        geometry=Geometry("last", 1, product.columns, product.rows, (LAST,)),
+        bias=False,
+        vectors=(product.vectors,),
+        blocks=(blocks(1, product.rows, product.columns, ports),),
+        macs=product.macs,
+        held=held,
+        matrices=product.matrices,
     )
 
 
@@ -183,17 +237,14 @@ def _blocks(weight: NDArray[np.float32], ports: int) -> tuple[Block, ...]:
     return blocks(groups, rows, columns, ports)
 
 
-def _is_product(op: str, domain: str) -> bool:
-    return domain in ("", "ai.onnx") and op in PRODUCTS
-
-
 def _inner_products(node: Node) -> list[bool]:
     """Say of each node in the subgraphs of a control flow whether it is a matrix product."""
     found: list[bool] = []
     protos = [inner for record in node.attributes.values() for inner in _bodies(record)]
     while protos:
         proto = protos.pop()
-        found.append(_is_product(proto.op_type, proto.domain))
+        domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}."
+        found.append(f"{domain}{proto.op_type}" in PRODUCTS)
         protos += [inner for record in proto.attribute for inner in _bodies(record)]
     return found
 

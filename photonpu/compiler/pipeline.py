@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.compiler import calibrate, passes, reader, segments, simplifier
+from photonpu.compiler import activations, calibrate, passes, reader, segments, simplifier, weights
+from photonpu.compiler.activations import ActivationProduct, FactorRanges
 from photonpu.compiler.calibrate import Ranges, Tiles
+from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
-from photonpu.compiler.lowerings import MatrixProduct, lower
+from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
 from photonpu.errors import PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
 from photonpu.program import (
@@ -24,6 +25,7 @@ from photonpu.program import (
     HostStep,
     PhotonicStep,
     Program,
+    ReprogrammedStep,
     Step,
     TensorInfo,
     TileBank,
@@ -46,6 +48,14 @@ class Layer:
     tiles: tuple[Tiles, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """A node on its way whose factors are two activations."""
+
+    node: Node
+    product: ActivationProduct
+
+
 def compile(
     model: str | Path | bytes | onnx.ModelProto,
     machine: Machine | str = "mzi64-eo",
@@ -53,6 +63,9 @@ def compile(
     calibration: Array | Mapping[str, Array] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     name: str | None = None,
+    keep_digital: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
+    activation_products: str = "digital",
 ) -> Program:
     """Compile a network for a machine.
 
@@ -71,6 +84,13 @@ def compile(
         without them, those of the calibration data.
     name
         Name of the program; else the file's or the graph's.
+    keep_digital
+        Names of nodes, or patterns as in a shell (``"decoder/*"``), that stay digital.
+    only
+        Names or patterns of the only nodes that may run on the mesh; None for all.
+    activation_products
+        Where MatMul of two activations runs: ``"digital"``, or ``"mesh"``, which is then programmed
+        anew for each sample, as the estimate counts.
 
     Returns
     -------
@@ -84,20 +104,36 @@ def compile(
     UnsupportedModelError
         Neither the mesh nor the digital unit can run it.
     InputError
-        The calibration data do not fit.
+        The calibration data do not fit, or a name of `keep_digital` or `only` matches no node.
     """
     machine = Machine.of(machine)
+    choice = Choice.of(keep_digital, only, activation_products)
     proto = reader.read(model)
     graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})})
+    kept = choice.kept(graph, proto)
     samples = calibrate.feeds(graph.inputs, calibration)
     float_network = profiler(graph)
     first = float_network.run(samples[0])
     observed = observe(first)
-    layers = _lowered(graph, machine, observed)
-    ranges = _measure(layers, chain([first], map(float_network.run, samples[1:])))
+    layers, products = _lowered(graph, machine, observed, choice, kept)
+    runs = chain([first], map(float_network.run, samples[1:]))
+    ranges, factor_ranges = _measure(layers, products, runs, machine)
     banks = [_bank(layer, ranges[layer.node.name], machine) for layer in layers]
-    steps = _steps(graph, layers, banks, ranges, observed)
-    notes = _notes(calibration is None, layers, steps)
+    on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
+        **_photonic_steps(layers, banks, ranges, observed),
+        **{
+            pair.node.name: activations.step(
+                pair.node,
+                pair.product,
+                factor_ranges[pair.node.name],
+                observed.shapes,
+                machine.mesh.ports,
+            )
+            for pair in products
+        },
+    }
+    steps = _steps(graph, on_mesh, observed)
+    notes = _notes(calibration is None, on_mesh)
     return Program(
         name=name or name_of(model, proto),
         machine=machine,
@@ -105,7 +141,7 @@ def compile(
         outputs=tuple(_known(info, observed.shapes[info.name]) for info in graph.outputs),
         steps=steps,
         tiles=join([part for parts in banks for part in parts], machine),
-        model_sha256=hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
+        model_sha256=weights.digest(proto),
         parameters=sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer),
         notes=notes,
     )
@@ -119,7 +155,7 @@ def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> G
     UnsupportedModelError
         An axis other than the first is free and `shapes` does not fix it.
     """
-    graph = from_model(simplifier.simplify(proto, shapes))
+    graph = from_model(*simplifier.simplify(proto, shapes))
     for info in graph.inputs:
         if any(isinstance(size, str) for size in info.shape[1:]):
             raise UnsupportedModelError(
@@ -157,7 +193,7 @@ def profiler(graph: Graph) -> calibrate.Profiler:
     inputs = {info.name: np.dtype(info.dtype) for info in graph.inputs}
     tensors = tuple(name for node in graph.nodes for name in node.writes)
     model = segments.model(graph, graph.nodes, tuple(inputs), tensors, inputs)
-    return calibrate.Profiler(model)
+    return calibrate.Profiler(model, segments.apart(graph, graph.nodes))
 
 
 def observe(values: Mapping[str, object]) -> Observed:
@@ -169,27 +205,76 @@ def observe(values: Mapping[str, object]) -> Observed:
     )
 
 
-def _lowered(graph: Graph, machine: Machine, observed: Observed) -> list[Layer]:
-    """Lower every node that is a product with a constant matrix, and cut it into tiles."""
-    layers = []
+def placed(
+    node: Node,
+    graph: Graph,
+    machine: Machine,
+    observed: Observed,
+    choice: Choice,
+    kept: Mapping[str, str],
+) -> MatrixProduct | ActivationProduct | str:
+    """Return what a node becomes on the mesh, or why it stays digital.
+
+    Parameters
+    ----------
+    node
+        One of the graph's nodes.
+    graph, machine, observed
+        The network, what it is for, and what one run of it showed.
+    choice
+        What the user decides.
+    kept
+        By it, the nodes that stay digital and why.
+    """
+    if node.name in kept and not node.domain and node.op in LOWERINGS:
+        return kept[node.name]
+    if node.operator in passes.REWRITES:
+        return passes.why_digital(node, graph)
+    product = lower(node, graph, observed.shapes)
+    if isinstance(product, str) and choice.activation_products == "mesh":
+        found = activations.activation_product(
+            node, graph, observed.shapes, observed.dtypes, machine.mesh.ports
+        )
+        return found or product
+    return product
+
+
+def _lowered(
+    graph: Graph, machine: Machine, observed: Observed, choice: Choice, kept: Mapping[str, str]
+) -> tuple[list[Layer], list[Factors]]:
+    """Lower every node that is a product, and cut those with constant matrices into tiles."""
+    layers, products = [], []
     for node in graph.nodes:
-        product = lower(node, graph, observed.shapes)
+        product = placed(node, graph, machine, observed, choice, kept)
         if isinstance(product, MatrixProduct):
             tiles = tuple(Tiles(*cut(w, machine.mesh.ports)) for w in product.weights)
             layers.append(Layer(node, product, tiles))
-    return layers
+        elif isinstance(product, ActivationProduct):
+            products.append(Factors(node, product))
+    return layers, products
 
 
-def _measure(layers: list[Layer], runs: Iterable[Mapping[str, Array]]) -> dict[str, Ranges]:
-    """Return the range that each layer needs over all runs of the float network."""
+def _measure(
+    layers: list[Layer],
+    products: list[Factors],
+    runs: Iterable[Mapping[str, Array]],
+    machine: Machine,
+) -> tuple[dict[str, Ranges], dict[str, FactorRanges]]:
+    """Return the range that each product needs over all runs of the float network."""
     ranges: dict[str, Ranges] = {}
+    factor_ranges: dict[str, FactorRanges] = {}
     for values in runs:
         for layer in layers:
             product = layer.product
             with one_blas_thread():
                 found = calibrate.measure(values[product.input], product.geometry, layer.tiles)
             ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
-    return ranges
+        for pair in products:
+            name = pair.node.name
+            factor_ranges[name] = activations.measure(
+                pair.product, values, machine, factor_ranges.get(name)
+            )
+    return ranges, factor_ranges
 
 
 def _bank(layer: Layer, found: Ranges, machine: Machine) -> list[TileBank]:
@@ -210,14 +295,13 @@ def _input_range(found: Ranges) -> float:
     return found.largest_input if found.largest_input > 0 else 1.0
 
 
-def _steps(
-    graph: Graph,
+def _photonic_steps(
     layers: list[Layer],
     banks: list[list[TileBank]],
     ranges: Mapping[str, Ranges],
     observed: Observed,
-) -> tuple[Step, ...]:
-    """Put photonic and digital steps in order."""
+) -> dict[str, PhotonicStep]:
+    """Build the steps of products with constant matrices, and give each its tiles of the bank."""
     photonic = {}
     first = 0
     for layer, parts in zip(layers, banks, strict=True):
@@ -227,10 +311,17 @@ def _steps(
             first += len(part)
         name = layer.node.name
         photonic[name] = _photonic_step(layer, tuple(tiles), ranges[name], observed)
+    return photonic
+
+
+def _steps(
+    graph: Graph, on_mesh: Mapping[str, PhotonicStep | ReprogrammedStep], observed: Observed
+) -> tuple[Step, ...]:
+    """Put steps on the mesh and digital ones in order."""
     steps: list[Step] = []
-    for piece in segments.cut(graph, frozenset(photonic)):
+    for piece in segments.cut(graph, frozenset(on_mesh)):
         if isinstance(piece, Node):
-            steps.append(photonic[piece.name])
+            steps.append(on_mesh[piece.name])
         else:
             steps.append(_host_step(f"digital/{len(steps)}", graph, piece, observed))
     return tuple(steps)
@@ -285,10 +376,11 @@ def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: Obser
         inputs=piece.inputs,
         outputs=piece.outputs,
         operators=segments.operators(piece.nodes, observed.shapes, graph.constants),
+        constants=segments.apart(graph, piece.nodes),
     )
 
 
-def _notes(uncalibrated: bool, layers: list[Layer], steps: Sequence[Step]) -> tuple[str, ...]:
+def _notes(uncalibrated: bool, on_mesh: Collection[str]) -> tuple[str, ...]:
     """Say what a user would want to know, and warn where no data set the ranges."""
     notes = []
     if uncalibrated:
@@ -298,7 +390,7 @@ def _notes(uncalibrated: bool, layers: list[Layer], steps: Sequence[Step]) -> tu
         )
         warnings.warn(note, PhotonpuWarning, stacklevel=3)
         notes.append(note)
-    if not layers:
+    if not on_mesh:
         notes.append("no operator of this model runs on the mesh")
     return tuple(notes)
 

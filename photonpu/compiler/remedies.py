@@ -12,14 +12,20 @@ REASONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, remedy in (
         (
             r"its factors '.*' and '.*' are both computed at run time",
-            "nothing, if both are activations; a weight must be exported as an initializer",
+            "for two activations: --activation-products mesh; export a weight as an initializer",
         ),
-        (r"its (weight|bias) '.*' is computed at run time", _INITIALIZER),
+        (
+            r"it is kept digital by hand.*",
+            "leave it out of keep_digital (--keep-digital), or name it in only (--only)",
+        ),
+        (r"its (weight|bias|scale|zero point) '.*' is computed at run time", _INITIALIZER),
         (r"its (weight|bias) '.*' is \w+ and the mesh takes float32", "export in float32"),
         (
             r"its weight '.*' has \d+ axes",
             "split it into one MatMul a matrix, each with two axes",
         ),
+        (r"its (scale|zero point) '.*' has \d+ axes", "quantise by tensor or by channel"),
+        (r"the shape of its (scale|zero point) '.*' is unknown", _INITIALIZER),
         (
             r"its bias '.*' of shape \(.*\) is not one number a channel",
             "add it by an Add after the product",
@@ -43,7 +49,10 @@ _UNROLL = "export it unrolled, as MatMul and elementwise operators"
 #: Operator that has no lowering and yet is, or may hold, a matrix product -> what to change.
 OPERATORS: dict[str, str] = {
     "Einsum": "write it as Transpose, Reshape and MatMul",
-    **dict.fromkeys(("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"), _FLOAT),
+    **dict.fromkeys(
+        (f"com.microsoft.{op}" for op in ("DynamicQuantizeLSTM", "MatMulNBits", "QAttention")),
+        _FLOAT,
+    ),
     **dict.fromkeys(("GRU", "LSTM", "RNN"), _UNROLL),
     **dict.fromkeys(
         ("If", "Loop", "Scan"),

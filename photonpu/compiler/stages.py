@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from photonpu.compiler import reader, simplifier
+from photonpu.compiler.choice import EVERYTHING, Choice
 from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
 from photonpu.compiler.pipeline import Array, compile, shapes_of, simplified
@@ -28,6 +29,7 @@ class Source:
     machine: Machine
     calibration: Array | Mapping[str, Array] | None = None
     shapes: Mapping[str, Sequence[int]] | None = None
+    choice: Choice = EVERYTHING
 
     def shapes_for(self, proto: onnx.ModelProto) -> dict[str, Sequence[int]]:
         """Return the shapes that the inputs get, by hand or by the calibration data."""
@@ -40,7 +42,10 @@ class Source:
 
     def lanes(self) -> tuple[OnMesh | Digital, ...]:
         """Return what becomes of each node of that graph."""
-        return lanes(self.graph(), self.machine, self.calibration)
+        proto = reader.read(self.model)
+        graph = simplified(proto, self.shapes_for(proto))
+        kept = self.choice.kept(graph, proto)
+        return lanes(graph, self.machine, self.calibration, self.choice, kept)
 
 
 #: Stage -> the text of what it gives, in the order in which they run.
@@ -57,7 +62,7 @@ def read(source: Source) -> str:
 def simplify(source: Source) -> str:
     """Return the graph after onnxruntime folded what is constant."""
     proto = reader.read(source.model)
-    return from_model(simplifier.simplify(proto, source.shapes_for(proto))).text()
+    return from_model(*simplifier.simplify(proto, source.shapes_for(proto))).text()
 
 
 @STAGES.register("passes")
@@ -85,7 +90,13 @@ def tile(source: Source) -> str:
 def program(source: Source) -> str:
     """Return the compiled program."""
     return compile(
-        source.model, source.machine, calibration=source.calibration, shapes=source.shapes
+        source.model,
+        source.machine,
+        calibration=source.calibration,
+        shapes=source.shapes,
+        keep_digital=source.choice.keep_digital,
+        only=source.choice.only,
+        activation_products=source.choice.activation_products,
     ).text()
 
 
@@ -96,12 +107,15 @@ def stage_text(
     *,
     calibration: Array | Mapping[str, Array] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    keep_digital: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
+    activation_products: str = "digital",
 ) -> str:
     """Compile as far as a stage, and print what it gives.
 
     Parameters
     ----------
-    model, machine, calibration, shapes
+    model, machine, calibration, shapes, keep_digital, only, activation_products
         As for `photonpu.compile`.
     stage
         One of `STAGES`.
@@ -120,10 +134,11 @@ def stage_text(
     UnsupportedModelError
         Neither the mesh nor the digital unit can run it.
     InputError
-        The calibration data do not fit.
+        The calibration data do not fit, or a name of `keep_digital` or `only` matches no node.
     """
     show = STAGES[stage]
-    return show(Source(model, Machine.of(machine), calibration, shapes))
+    choice = Choice.of(keep_digital, only, activation_products)
+    return show(Source(model, Machine.of(machine), calibration, shapes, choice))
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -158,13 +173,15 @@ def _tiled(product: OnMesh, ports: int) -> str:
 
 
 def _head(product: OnMesh) -> str:
-    return f"mesh    {product.output} = {product.op}({product.input}): "
+    held = f" x {product.held}, reprogrammed for each sample" if product.held else ""
+    return f"mesh    {product.output} = {product.op}({product.input}{held}): "
 
 
 def _matrix(product: OnMesh, stream: Stream) -> str:
     rows, columns = product.geometry.matrix_shape(stream)
     groups = product.geometry.groups
     blocks = "" if groups == 1 else f"{groups} groups of "
+    blocks += "" if product.matrices == 1 else f"{product.matrices} of "
     return f"{blocks}{rows // groups}x{columns // groups}"
 
 

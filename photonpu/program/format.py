@@ -23,6 +23,7 @@ from photonpu.program.values import (
     HostStep,
     PhotonicStep,
     Program,
+    ReprogrammedStep,
     Step,
     TensorInfo,
     TileBank,
@@ -62,6 +63,27 @@ class _Photonic(_Value):
     macs: Count
 
 
+class _Reprogrammed(_Value):
+    """Header of a `ReprogrammedStep`; the ranges of its ADCs are an array of the file."""
+
+    kind: Literal["reprogrammed"] = "reprogrammed"
+    name: Name
+    op: Name
+    left: Name
+    right: Name
+    output: Name
+    held: Literal["left", "right"]
+    matrices: Annotated[int, Field(ge=1, le=2**62)]
+    rows: Annotated[int, Field(ge=1, le=2**31)]
+    columns: Annotated[int, Field(ge=1, le=2**31)]
+    vectors: Annotated[int, Field(ge=1, le=2**62)]
+    input_range: float = Field(gt=0.0)
+    phase_pi: float = Field(ge=0.0)
+    in_elements: Count
+    out_elements: Count
+    macs: Count
+
+
 class _Host(_Value):
     """Header of a `HostStep`; its model is an array of bytes of the file."""
 
@@ -70,6 +92,10 @@ class _Host(_Value):
     inputs: tuple[Name, ...]
     outputs: tuple[Name, ...]
     operators: tuple[HostOperator, ...]
+    constants: tuple[Name, ...] = ()
+
+
+_Entry = Annotated[_Photonic | _Reprogrammed | _Host, Field(discriminator="kind")]
 
 
 class _Header(_Value):
@@ -82,7 +108,7 @@ class _Header(_Value):
     machine: str
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    steps: tuple[Annotated[_Photonic | _Host, Field(discriminator="kind")], ...]
+    steps: tuple[_Entry, ...]
     model_sha256: Annotated[str, Field(max_length=64)]
     parameters: Count
     notes: tuple[str, ...]
@@ -108,15 +134,20 @@ def save(program: Program, path: str | Path) -> None:
     arrays: Arrays = {
         f"tiles/{name}": getattr(program.tiles, name) for name in TileBank.__dataclass_fields__
     }
-    steps: list[_Photonic | _Host] = []
+    steps: list[_Photonic | _Reprogrammed | _Host] = []
     for step in program.steps:
         if isinstance(step, HostStep):
             arrays[f"host/{step.name}"] = np.frombuffer(step.model, np.uint8)
+            for index, constant in enumerate(step.constants.values()):
+                arrays[f"host/{step.name}/{index}"] = constant
             steps.append(_host_header(step))
+        elif isinstance(step, ReprogrammedStep):
+            arrays[f"adc_range/{step.name}"] = step.adc_range
+            steps.append(_Reprogrammed(**_fields(step, _Reprogrammed)))
         else:
             if step.bias is not None:
                 arrays[f"bias/{step.name}"] = step.bias
-            steps.append(_photonic_header(step))
+            steps.append(_Photonic(**_fields(step, _Photonic)))
     header = _Header(
         schema_version=SCHEMA,
         units=_UNITS,
@@ -138,15 +169,20 @@ def save(program: Program, path: str | Path) -> None:
     atomic_write(path, write)
 
 
-def _photonic_header(step: PhotonicStep) -> _Photonic:
-    """Return what the header holds of a photonic step."""
-    names = set(_Photonic.model_fields) - {"kind"}
-    return _Photonic(**{name: getattr(step, name) for name in names})
+def _fields(step: PhotonicStep | ReprogrammedStep, header: type[_Value]) -> dict[str, Any]:
+    """Return those fields of a step that its header has."""
+    return {name: getattr(step, name) for name in header.model_fields if name != "kind"}
 
 
 def _host_header(step: HostStep) -> _Host:
     """Return what the header holds of a digital step."""
-    return _Host(name=step.name, inputs=step.inputs, outputs=step.outputs, operators=step.operators)
+    return _Host(
+        name=step.name,
+        inputs=step.inputs,
+        outputs=step.outputs,
+        operators=step.operators,
+        constants=tuple(step.constants),
+    )
 
 
 def load(path: str | Path) -> Program:
@@ -176,7 +212,8 @@ def load(path: str | Path) -> Program:
         )
     for name, array in arrays.items():
         array.flags.writeable = False
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        finite = name.startswith("host/") or array.dtype.kind != "f" or np.isfinite(array).all()
+        if not finite:
             raise ProgramError(f"{where}: array '{name}' holds NaN or infinity: compile again")
     try:
         bank = TileBank(
@@ -250,12 +287,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entries
 
 
-def _step(entry: _Photonic | _Host, arrays: Arrays) -> Step:
+def _step(entry: _Photonic | _Reprogrammed | _Host, arrays: Arrays) -> Step:
     """Put a step together from its header and its array, which leaves `arrays`."""
     if isinstance(entry, _Host):
         model = arrays.pop(f"host/{entry.name}").astype(np.uint8).tobytes()
-        return HostStep(entry.name, model, entry.inputs, entry.outputs, entry.operators)
+        constants = {
+            name: arrays.pop(f"host/{entry.name}/{index}")
+            for index, name in enumerate(entry.constants)
+        }
+        return HostStep(
+            entry.name, model, entry.inputs, entry.outputs, entry.operators, constants
+        )
     fields = {name: getattr(entry, name) for name in type(entry).model_fields if name != "kind"}
+    if isinstance(entry, _Reprogrammed):
+        return ReprogrammedStep(**fields, adc_range=arrays.pop(f"adc_range/{entry.name}"))
     return PhotonicStep(**fields, bias=arrays.pop(f"bias/{entry.name}", None))
 
 
@@ -277,7 +322,24 @@ def _problem(program: Program) -> str | None:
     names = [step.name for step in program.steps]
     if len(set(names)) != len(names):
         return "two steps have one name"
-    return next(filter(None, (_step_problem(step, bank) for step in program.photonic_steps)), None)
+    found = [
+        *(_step_problem(step, bank) for step in program.photonic_steps),
+        *(_factor_problem(step, ports) for step in program.reprogrammed_steps),
+    ]
+    return next(filter(None, found), None)
+
+
+def _factor_problem(step: ReprogrammedStep, ports: int) -> str | None:
+    """Return what is wrong with one product of two activations; None if nothing is."""
+    tiles = -(-step.rows // ports) * -(-step.columns // ports)
+    if step.adc_range.dtype != np.float64 or step.adc_range.shape != (tiles,):
+        return (
+            f"step '{step.name}': the ranges of its ADCs are {step.adc_range.dtype} "
+            f"{step.adc_range.shape}, not float64 ({tiles},)"
+        )
+    if not (step.adc_range > 0).all():
+        return f"step '{step.name}': the range of an ADC is not positive"
+    return None
 
 
 def _step_problem(step: PhotonicStep, bank: TileBank) -> str | None:

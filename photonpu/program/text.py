@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from photonpu.program.values import HostStep, PhotonicStep, Program, TensorInfo
+from photonpu.program.values import (
+    HostStep,
+    PhotonicStep,
+    Program,
+    ReprogrammedStep,
+    Step,
+    TensorInfo,
+)
 
 
 def text(program: Program) -> str:
@@ -22,14 +29,13 @@ def text(program: Program) -> str:
     """
     machine = program.machine
     head = (
-        f"program {program.name} for {machine.name}: {len(program.photonic_steps)} products in "
+        f"program {program.name} for {machine.name}: {len(program.mesh_steps)} products in "
         f"{len(program.tiles)} tiles of {machine.mesh.ports} ports, "
         f"{len(program.host_steps)} digital steps"
     )
     lines = [head]
     lines += [f"input {_tensor(info)}" for info in program.inputs]
-    for step in program.steps:
-        lines.append(_host(step) if isinstance(step, HostStep) else _photonic(step))
+    lines += [_step(step) for step in program.steps]
     lines += [f"output {_tensor(info)}" for info in program.outputs]
     lines += [f"note: {note}" for note in program.notes]
     return "\n".join(lines) + "\n"
@@ -38,6 +44,12 @@ def text(program: Program) -> str:
 def _tensor(info: TensorInfo) -> str:
     """Return ``image: float32[batch, 1, 128, 128]``."""
     return f"{info.name}: {info.dtype}[{', '.join(map(str, info.shape))}]"
+
+
+def _step(step: Step) -> str:
+    if isinstance(step, HostStep):
+        return _host(step)
+    return _photonic(step) if isinstance(step, PhotonicStep) else _reprogrammed(step)
 
 
 def _photonic(step: PhotonicStep) -> str:
@@ -52,6 +64,16 @@ def _photonic(step: PhotonicStep) -> str:
         )
     )
     return f"mesh    {step.output} = {step.op}({step.input}): {matrices}"
+
+
+def _reprogrammed(step: ReprogrammedStep) -> str:
+    """Return one line for a product of two activations: which is in the mesh, and how often."""
+    matrices = (
+        f"{step.matrices} of {step.rows}x{step.columns} over {step.vectors} vectors in "
+        f"{step.matrices} times {step.tiles} tiles, the {step.held} factor reprogrammed for each "
+        "sample"
+    )
+    return f"mesh    {step.output} = {step.op}({step.left}, {step.right}): {matrices}"
 
 
 def _host(step: HostStep) -> str:

@@ -18,6 +18,7 @@ from photonpu.program.values import Floats, Ints, TileBank
 
 _SVD_THREADS = 2
 _SVD_CHUNK = 32
+_PHASE_CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,20 @@ def bank(places: tuple[Block, ...], tiles: Floats, topology: str, cores: int) ->
 def _ints(numbers: Iterator[int]) -> Ints:
     """Collect whole numbers as int32."""
     return np.fromiter(numbers, np.int32)
+
+
+def held_phases(tiles: TileBank) -> Floats:
+    """Return the sum of the wrapped phases of each tile, (T,), in units of pi.
+
+    A heater's power grows with its phase, which it holds modulo 2 pi.
+    """
+    sums = np.zeros(len(tiles))
+    for first in range(0, len(tiles), _PHASE_CHUNK):
+        block = slice(first, first + _PHASE_CHUNK)
+        for phases in (tiles.theta, tiles.phi, tiles.psi, tiles.attenuator):
+            wrapped = np.mod(phases[block], 2.0 * np.pi)
+            sums[block] += wrapped.reshape(len(wrapped), -1).sum(axis=1)
+    return sums / np.pi
 
 
 def join(banks: Sequence[TileBank], machine: Machine) -> TileBank:

@@ -6,8 +6,10 @@ but as phases: the simulator computes through them, the estimate counts them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +123,62 @@ class PhotonicStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ReprogrammedStep:
+    """One product of two activations: the mesh is programmed anew for each sample.
+
+    The tiles of the held factor are decomposed when it is known, and their phases are set before
+    the other factor streams through them.
+
+    Attributes
+    ----------
+    name, op
+        The node's name in the model, and its ONNX operator.
+    left, right, output
+        Names of the factors and of the product.
+    held
+        Which of the factors is in the mesh.
+    matrices
+        Matrices of the held factor, one sample's. A sample is as for a `PhotonicStep`.
+    rows, columns
+        Size of one of them.
+    vectors
+        Vectors that stream through all of them together, one sample's.
+    input_range
+        Full scale of the input DAC: the largest absolute input that is represented.
+    adc_range
+        (T,) for each tile of a matrix the full scale of the ADC, as in a `TileBank`.
+    phase_pi
+        Sum of the wrapped phases of a tile in units of pi, the mean over the calibration.
+    in_elements, out_elements
+        Elements of both factors together and of the product, one sample's.
+    macs
+        Multiply-accumulates of one sample, padding not counted.
+    """
+
+    name: str
+    op: str
+    left: str
+    right: str
+    output: str
+    held: Literal["left", "right"]
+    matrices: int
+    rows: int
+    columns: int
+    vectors: int
+    input_range: float
+    adc_range: Floats
+    phase_pi: float
+    in_elements: int
+    out_elements: int
+    macs: int
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of one matrix."""
+        return len(self.adc_range)
+
+
+@dataclass(frozen=True, slots=True)
 class HostOperator:
     """What one ONNX operator costs the digital unit for one sample.
 
@@ -155,6 +213,8 @@ class HostStep:
         Names of the tensors it takes and gives.
     operators
         Its operators with their cost, none left out.
+    constants
+        Numbers of those inputs of the model that are constants too large for its file.
     """
 
     name: str
@@ -162,9 +222,10 @@ class HostStep:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     operators: tuple[HostOperator, ...]
+    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False)
 
 
-Step = PhotonicStep | HostStep
+Step = PhotonicStep | ReprogrammedStep | HostStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +264,18 @@ class Program:
 
     @property
     def photonic_steps(self) -> tuple[PhotonicStep, ...]:
-        """The steps on the meshes, in order."""
+        """The products with constant matrices, in order."""
         return tuple(step for step in self.steps if isinstance(step, PhotonicStep))
+
+    @property
+    def reprogrammed_steps(self) -> tuple[ReprogrammedStep, ...]:
+        """The products of two activations on the meshes, in order."""
+        return tuple(step for step in self.steps if isinstance(step, ReprogrammedStep))
+
+    @property
+    def mesh_steps(self) -> tuple[PhotonicStep | ReprogrammedStep, ...]:
+        """All steps on the meshes, in order."""
+        return tuple(step for step in self.steps if not isinstance(step, HostStep))
 
     @property
     def host_steps(self) -> tuple[HostStep, ...]:

@@ -103,7 +103,14 @@ def _levels(bits: int) -> float:
 def tile_matrices(
     program: Program, machine: Machine, chip: Chip, sources: frozenset[str]
 ) -> NDArray[np.float64]:
-    """Return what every tile of a program multiplies by on one chip, in units of its scale.
+    """Return `bank_matrices` of all tiles of a program."""
+    return bank_matrices(program.tiles, machine, chip, sources)
+
+
+def bank_matrices(
+    bank: TileBank, machine: Machine, chip: Chip, sources: frozenset[str]
+) -> NDArray[np.float64]:
+    """Return what tiles multiply by on one chip, in units of their scale.
 
     Homodyne detection reads the field's component in phase with the local oscillator: the real
     part. The mean loss over the paths of a mesh is calibrated out, its spread is not.
@@ -113,7 +120,6 @@ def tile_matrices(
     ndarray
         (T, N, N).
     """
-    bank = program.tiles
     field = mesh.tile_matrices(
         bank.theta,
         bank.phi,
@@ -269,12 +275,12 @@ def run_detected(
         for first, last in _chunks(form, step.geometry, stream):
             vectors = windows.vectors(form[first:last], step.geometry, stream)
             start = first_sample * count + first * each
-            rows = _stream(vectors, matrix, step.input_range, start, receiver)
+            rows = stream_vectors(vectors, matrix, step.input_range, start, receiver)
             windows.scatter(rows, step.geometry, stream, out[first:last])
     return _finish(out, x, step)
 
 
-def _stream(
+def stream_vectors(
     vectors: Singles, matrix: Matrix, input_range: float, start: int, receiver: Detection
 ) -> Singles:
     """Stream vectors through one matrix; the kernel's threads each call a BLAS of one thread."""

@@ -61,7 +61,7 @@ def latency(work: Work, machine: Machine) -> Latency:
         programming_s,
         max(0.0, transfer_s - busy_s),
         digital_s,
-        flight_time_s(machine) if work.tiles else 0.0,
+        flight_time_s(machine) if work.cycles else 0.0,
     )
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, Machine
-from photonpu.program import HostStep, PhotonicStep, Program, TensorInfo
-from photonpu.simulator import engine
+from photonpu.program import HostStep, PhotonicStep, Program, ReprogrammedStep, TensorInfo
+from photonpu.simulator import engine, reprogram
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.noise import sources
 
@@ -68,6 +68,7 @@ class Session:
             step.name: engine.layer(program.tiles, step, matrices, receiver)
             for step in program.photonic_steps
         }
+        self._reprogrammed = reprogram.layers(program, self.machine, chip, self.sources, receiver)
         self._hosts = {step.name: HostRunner(step) for step in program.host_steps}
 
     def get_inputs(self) -> list[TensorInfo]:
@@ -115,19 +116,36 @@ class Session:
         for step in self.program.steps:
             if isinstance(step, HostStep):
                 values.update(self._hosts[step.name].run(values))
+            elif isinstance(step, PhotonicStep):
+                x = values[step.input]
+                single = _single(step, step.input, x)
+                values[step.output] = self._layers[step.name](single, first).astype(
+                    x.dtype, copy=False
+                )
             else:
-                values[step.output] = self._multiply(step, values[step.input], first)
+                left, right = (values[name] for name in (step.left, step.right))
+                factors = _single(step, step.left, left), _single(step, step.right, right)
+                values[step.output] = self._reprogrammed[step.name](*factors, first).astype(
+                    left.dtype, copy=False
+                )
         return [values[name] for name in output_names or wanted]
 
-    def _multiply(self, step: PhotonicStep, x: Array, first: int) -> Array:
-        """Run one photonic step."""
-        single = x.astype(np.float32, copy=False)
-        if not np.isfinite(single).all():
-            raise InputError(
-                f"node '{step.name}' ({step.op}): its input '{step.input}' holds NaN or infinity; "
-                "check the network with onnxruntime on the same data"
-            )
-        return self._layers[step.name](single, first).astype(x.dtype, copy=False)
+
+def _single(step: PhotonicStep | ReprogrammedStep, name: str, x: Array) -> NDArray[np.float32]:
+    """Return one tensor that a step takes in single precision, once it is sure that it is finite.
+
+    Raises
+    ------
+    InputError
+        It holds NaN or infinity.
+    """
+    single: NDArray[np.float32] = x.astype(np.float32, copy=False)
+    if not np.isfinite(single).all():
+        raise InputError(
+            f"node '{step.name}' ({step.op}): its input '{name}' holds NaN or infinity; "
+            "check the network with onnxruntime on the same data"
+        )
+    return single
 
 
 def fitting(program: Program, machine: Machine | None) -> Machine:

@@ -15,10 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.hardware import Machine
-from photonpu.program import HostStep, PhotonicStep, Program, TensorInfo, TileBank
+from photonpu.program import (
+    HostStep,
+    PhotonicStep,
+    Program,
+    ReprogrammedStep,
+    TensorInfo,
+    TileBank,
+)
+from photonpu.program.tiles import blocks, held_phases
 
+#: What the row of an estimate is called in which a mesh takes the matrices of a product.
+REPROGRAM = "Reprogram"
 _OPERATIONS_A_SAMPLE = 2  # times the tile's scale, and added to the partial sum
-_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +98,13 @@ def count(program: Program, machine: Machine, batch: int) -> Iterator[Work]:
     for step in program.steps:
         if isinstance(step, PhotonicStep):
             yield _photonic(program.tiles, held, step, machine, batch)
+        elif isinstance(step, ReprogrammedStep):
+            yield from _reprogrammed(step, machine, batch)
         else:
             yield from _digital(step, machine, batch)
     elements = sum(map(_elements, (*program.inputs, *program.outputs))) * batch
     bits = elements * machine.memory.word_bits
     yield Work("inputs and outputs", "Transfer", sram_bits=bits, dram_bits=bits)
-
-
-def held_phases(tiles: TileBank) -> NDArray[np.float64]:
-    """Return the sum of the wrapped phases of each tile, (T,), in units of pi.
-
-    A heater's power grows with its phase, which it holds modulo 2 pi.
-    """
-    sums = np.zeros(len(tiles))
-    for first in range(0, len(tiles), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        for phases in (tiles.theta, tiles.phi, tiles.psi, tiles.attenuator):
-            wrapped = np.mod(phases[block], 2.0 * np.pi)
-            sums[block] += wrapped.reshape(len(wrapped), -1).sum(axis=1)
-    return sums / np.pi
 
 
 def _photonic(
@@ -153,6 +150,65 @@ def _photonic(
         sram_bits=words * machine.memory.word_bits + (0 if stored else weight_bits),
         dram_bits=spilled + (weight_bits if stored else 0),
     )
+
+
+def _reprogrammed(step: ReprogrammedStep, machine: Machine, batch: int) -> Iterator[Work]:
+    """Yield the work of setting a product's matrices, and that of streaming through them.
+
+    The digital unit decomposes each tile, its phases pass the memory on chip, and the cores settle
+    for each tile that they take.
+    """
+    ports, cores = machine.mesh.ports, machine.cores
+    matrices, vectors = step.matrices * batch, step.vectors * batch
+    number, passes = step.tiles * matrices, step.tiles * vectors
+    copies = _copies(number, vectors // matrices, cores)
+    columns, rows = math.ceil(step.columns / ports), math.ceil(step.rows / ports)
+    operations = sum(
+        decomposition_operations(place.rows, place.columns)
+        for place in blocks(1, step.rows, step.columns, ports)
+    )
+    dac, adc = vectors * step.columns * rows, vectors * step.rows * columns
+    phase_bits = number * machine.mesh.shifters * machine.phase.dac_bits
+    held_bits = matrices * step.rows * step.columns * machine.memory.word_bits
+    spilled = _spilled((step.in_elements + step.out_elements) * batch, machine)
+    words = dac + adc + max(adc - vectors * step.rows, 0)
+    yield Work(
+        f"{step.name} (programming)",
+        REPROGRAM,
+        tiles=number,
+        programmings=copies,
+        turns=math.ceil(number / cores),
+        held_programming=step.phase_pi * copies,
+        operations=matrices * operations,
+        sram_bits=held_bits + 2 * phase_bits,
+    )
+    yield Work(
+        step.name,
+        step.op,
+        tiles=number,
+        vectors=vectors,
+        macs=step.macs * batch,
+        cycles=math.ceil(passes / (cores * machine.wavelengths)),
+        held_vectors=step.phase_pi * passes,
+        dac_samples=dac,
+        adc_samples=adc,
+        accumulations=_OPERATIONS_A_SAMPLE * adc,
+        sram_bits=words * machine.memory.word_bits,
+        dram_bits=spilled,
+    )
+
+
+def decomposition_operations(rows: int, columns: int) -> int:
+    """Return the operations that turn one block of a matrix into phases.
+
+    With m its longer side and n its shorter one, ``4 m^2 n + 8 m n^2 + 9 n^3`` for the singular
+    value decomposition (Golub and Van Loan, Matrix Computations, 4th ed., figure 8.6.1), and for
+    the mesh of each side of length N ``N (N - 1) / 2`` plane rotations of two rows of N real
+    numbers, 6 N each (ibid., 5.1.9). Ports beyond the block are never mixed.
+    """
+    m, n = max(rows, columns), min(rows, columns)
+    singular_values = 4 * m * m * n + 8 * m * n * n + 9 * n**3
+    return singular_values + sum(3 * side * side * (side - 1) for side in (rows, columns))
 
 
 def _copies(number: int, vectors: int, cores: int) -> int:

@@ -148,8 +148,8 @@ def test_the_report_shows_lanes_matrices_and_what_to_change() -> None:
     assert text.endswith(
         "products that stay digital:\n"
         "  scores (MatMul, 3.46 k MACs): its factors 'u' and 't' are both computed at run time\n"
-        "    what to change: nothing, if both are activations; a weight must be exported as an "
-        "initializer"
+        "    what to change: for two activations: --activation-products mesh; export a weight as "
+        "an initializer"
     )
 
 
@@ -229,7 +229,7 @@ def two_inputs(op: str, shapes: dict[str, list[int]]) -> onnx.ModelProto:
 
 
 REASONS = [
-    (two_inputs("MatMul", {"x": [2, 2], "z": [2, 2]}), "nothing, if both are activations"),
+    (two_inputs("MatMul", {"x": [2, 2], "z": [2, 2]}), "for two activations: --activation-products mesh"),
     (two_inputs("Conv", {"x": [1, 1, 4, 4], "w": [1, 1, 2, 2]}), "export it as an initializer"),
     (
         single("MatMul", numbers(2, 3).astype(float), {"w": numbers(3, 4).astype(float)}, 2),

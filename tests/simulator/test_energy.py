@@ -11,9 +11,10 @@ from scipy.stats import unitary_group
 from photonpu import mesh
 from photonpu.hardware import LinkBudget, Machine
 from photonpu.program import HostOperator, TileBank
+from photonpu.program.tiles import held_phases
 from photonpu.simulator.energy import Energy, conversion_energy_j, energy
 from photonpu.simulator.latency import latency
-from photonpu.simulator.work import Work, count, held_phases
+from photonpu.simulator.work import Work, count
 from tests.simulator.handmade import Product, program
 
 LT = Machine.preset("lt-mzi")
