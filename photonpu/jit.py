@@ -28,7 +28,8 @@ def jit(*, parallel: bool = False, fastmath: bool | frozenset[str] = False) -> C
     are compiled anew in each process. Other people's functions keep their own cache.
 
     Numba looks for edits in the function's own file only. Functions may call compiled ones from
-    other files named ``kernels*.py`` in the same folder: the cache is kept by all their contents.
+    other files named ``kernels*.py`` in the same folder, and vectors of `photonpu.simd`: the cache
+    is kept by all their contents.
 
     Parameters
     ----------
@@ -78,9 +79,9 @@ def _own_folder() -> str:
 
 
 def _edition(function: Callable[..., object]) -> str:
-    """Return a name for the contents of all ``kernels*.py`` beside the file of `function`."""
+    """Return a name for the contents of `simd` and of the ``kernels*.py`` beside `function`."""
     home = Path(function.__code__.co_filename).parent
     digest = hashlib.sha256()
-    for path in sorted(home.glob("kernels*.py")):
+    for path in [Path(__file__).with_name("simd.py"), *sorted(home.glob("kernels*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

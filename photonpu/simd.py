@@ -1,0 +1,354 @@
+"""Vectors of the processor as a Numba type, for kernels that must not leave it to the compiler.
+
+LLVM's vector types and intrinsics, portable: the registers of the host carry 16 single-precision
+lanes in one of AVX-512, two of AVX2 or four of NEON. A compiled function computes with vectors as
+with numbers (``+ - * ^ & | << >>``); what has no sign of its own is a function here. They live in
+registers: they are loaded from arrays and stored to them, never passed to Python.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+LANES = 16
+_ELEMENTS: dict[Any, ir.Type] = {
+    types.float32: ir.FloatType(),
+    types.int32: ir.IntType(32),
+    types.uint32: ir.IntType(32),
+    types.uint64: ir.IntType(64),
+}
+_CONTRACT = ("contract",)
+
+
+class Vector(types.Type):  # type: ignore[misc]
+    """Numba's type of a vector of `lanes` elements."""
+
+    def __init__(self, element: Any, lanes: int) -> None:
+        self.element = element
+        self.lanes = lanes
+        super().__init__(name=f"Vector({element}, {lanes})")
+
+    @property
+    def llvm(self) -> ir.VectorType:
+        """LLVM's type."""
+        return ir.VectorType(_ELEMENTS[self.element], self.lanes)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, kind.llvm)
+
+
+SINGLES = Vector(types.float32, LANES)
+INTS = Vector(types.int32, LANES)
+WORDS = Vector(types.uint32, LANES)
+LONGS = Vector(types.uint64, LANES // 2)
+
+
+def _enter_operator(sign: Callable[..., object], on_floats: str, on_ints: str) -> None:
+    """Let compiled code apply `sign` to two vectors of one type."""
+
+    @infer_global(sign)
+    class _Typing(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, args: Any, kws: Any) -> Any:
+            del kws
+            if len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]:
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(sign, Vector, Vector)  # type: ignore[untyped-decorator]
+    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        del context
+        element = sig.args[0].element
+        if element is types.float32:
+            return getattr(builder, on_floats)(*args, flags=_CONTRACT)
+        arithmetic = on_ints == "lshr" and element is types.int32
+        return getattr(builder, "ashr" if arithmetic else on_ints)(*args)
+
+
+for _sign, _floats, _ints in (
+    (operator.add, "fadd", "add"),
+    (operator.sub, "fsub", "sub"),
+    (operator.mul, "fmul", "mul"),
+    (operator.truediv, "fdiv", "udiv"),
+    (operator.xor, "", "xor"),
+    (operator.and_, "", "and_"),
+    (operator.or_, "", "or_"),
+    (operator.lshift, "", "shl"),
+    (operator.rshift, "", "lshr"),
+):
+    _enter_operator(_sign, _floats, _ints)
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any, target: ir.Type) -> Any:
+    """Return a pointer to element `index` of a contiguous array, seen as `target`."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index], inbounds=True), target.as_pointer())
+
+
+def _spread(builder: Any, value: Any, kind: Vector) -> Any:
+    """Return a vector whose lanes all hold `value`."""
+    nothing = ir.Constant(kind.llvm, ir.Undefined)
+    first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+    lanes = ir.VectorType(ir.IntType(32), kind.lanes)
+    return builder.shuffle_vector(first, nothing, ir.Constant(lanes, [0] * kind.lanes))
+
+
+def _make_load(kind: Vector) -> Any:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load(typing: Any, array: Any, index: Any) -> Any:
+        """Return the lanes that begin at element `index` of a contiguous array."""
+
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            source = _address(context, builder, sig.args[0], *args, kind.llvm)
+            value = builder.load(source, typ=kind.llvm)
+            value.align = 4
+            return value
+
+        return kind(array, types.intp), lower
+
+    return load
+
+
+def _make_spread(kind: Vector) -> Any:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def spread(typing: Any, value: Any) -> Any:
+        """Return a vector whose lanes all hold `value`."""
+
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return _spread(builder, args[0], kind)
+
+        return kind(kind.element), lower
+
+    return spread
+
+
+load_singles = _make_load(SINGLES)
+spread_singles = _make_spread(SINGLES)
+spread_ints = _make_spread(INTS)
+spread_words = _make_spread(WORDS)
+spread_longs = _make_spread(LONGS)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write the lanes of `value` to a contiguous array from element `index` on."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        target = _address(context, builder, sig.args[0], args[0], args[1], sig.args[2].llvm)
+        builder.store(args[2], target).align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), lower
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def even_longs(typing: Any) -> Any:
+    """Return 0, 2, 4, ... as 64-bit lanes."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return ir.Constant(LONGS.llvm, [2 * i for i in range(LONGS.lanes)])
+
+    return LONGS(), lower
+
+
+def _make_function(name: str, operands: int) -> Any:
+    """Return LLVM's function `name` of as many single-precision vectors as `operands`."""
+    kind = SINGLES.llvm
+    full = f"llvm.{name}.v{LANES}f32"
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kinds = ir.FunctionType(kind, [kind] * operands)
+        return builder.call(cgutils.get_or_insert_function(builder.module, kinds, full), args)
+
+    if operands == 1:
+
+        @intrinsic  # type: ignore[untyped-decorator]
+        def of_one(typing: Any, x: Any) -> Any:
+            return SINGLES(SINGLES), lower
+
+        return of_one
+    if operands == 2:
+
+        @intrinsic  # type: ignore[untyped-decorator]
+        def of_two(typing: Any, x: Any, y: Any) -> Any:
+            return SINGLES(SINGLES, SINGLES), lower
+
+        return of_two
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def of_three(typing: Any, x: Any, y: Any, z: Any) -> Any:
+        return SINGLES(SINGLES, SINGLES, SINGLES), lower
+
+    return of_three
+
+
+sqrt = _make_function("sqrt", 1)
+rint = _make_function("rint", 1)
+minimum = _make_function("minnum", 2)
+maximum = _make_function("maxnum", 2)
+fma = _make_function("fma", 3)
+
+
+def _make_cast(target: Vector, how: str) -> Any:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def cast(typing: Any, x: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return getattr(builder, how)(args[0], target.llvm)
+
+        return target(x), lower
+
+    return cast
+
+
+words_to_singles = _make_cast(SINGLES, "uitofp")
+ints_to_singles = _make_cast(SINGLES, "sitofp")
+bits_as_singles = _make_cast(SINGLES, "bitcast")
+bits_as_words = _make_cast(WORDS, "bitcast")
+bits_as_ints = _make_cast(INTS, "bitcast")
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def choose_odd(typing: Any, word: Any, odd: Any, even: Any) -> Any:
+    """Return lanes of `odd` where `word` is odd, else those of `even`."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        flags = builder.trunc(args[0], ir.VectorType(ir.IntType(1), LANES))
+        return builder.select(flags, args[1], args[2])
+
+    return odd(word, odd, even), lower
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def low_product(typing: Any, x: Any, y: Any) -> Any:
+    """Return the 64-bit products of the lower halves of 64-bit lanes."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        low = ir.Constant(LONGS.llvm, [0xFFFFFFFF] * LONGS.lanes)
+        return builder.mul(builder.and_(args[0], low), builder.and_(args[1], low))
+
+    return LONGS(LONGS, LONGS), lower
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def interleave(typing: Any, even: Any, odd: Any) -> Any:
+    """Return the lower halves of 64-bit lanes as 32-bit lanes: even, odd, even, odd, ..."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        low = ir.Constant(LONGS.llvm, [0xFFFFFFFF] * LONGS.lanes)
+        half = ir.Constant(LONGS.llvm, [32] * LONGS.lanes)
+        both = builder.or_(builder.and_(args[0], low), builder.shl(args[1], half))
+        return builder.bitcast(both, WORDS.llvm)
+
+    return WORDS(LONGS, LONGS), lower
+
+
+def make_panel_product(vectors: int, registers: int) -> Any:
+    """Return a compiled function that multiplies a few vectors by a panel of weights.
+
+    Parameters
+    ----------
+    vectors
+        How many vectors at once.
+    registers
+        Registers of outputs, `LANES` each. ``vectors * registers`` sums stay in registers.
+
+    Returns
+    -------
+    function
+        ``product(field, base, first, offset, low, high, weights, begin, stride)``: element ``k``
+        of vector ``i`` is ``field[base[first + i] + offset[k]]``; it meets lanes of weights from
+        ``weights[begin + r * stride + (k - low) * LANES]`` on, for each register ``r``. Returns
+        the sums over ``low <= k < high``, register by register, in each vector by vector.
+    """
+    size = types.intp
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def product(
+        typing: Any,
+        field: Any,
+        base: Any,
+        first: Any,
+        offset: Any,
+        low: Any,
+        high: Any,
+        weights: Any,
+        begin: Any,
+        stride: Any,
+    ) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            data = [
+                context.make_array(sig.args[i])(context, builder, args[i]).data
+                for i in (0, 1, 3, 6)
+            ]
+            numbers = [args[i] for i in (2, 4, 5, 7, 8)]
+            sums = _emit_product(builder, data, numbers, vectors, registers)
+            return context.make_tuple(builder, sig.return_type, sums)
+
+        sums = types.UniTuple(SINGLES, vectors * registers)
+        return sums(field, base, size, offset, size, size, weights, size, size), lower
+
+    return product
+
+
+def _emit_product(
+    builder: Any, data: list[Any], numbers: list[Any], vectors: int, registers: int
+) -> list[Any]:
+    """Write the loop of a panel product: one multiply-add a sum and step."""
+    field, base, offset, weights = data
+    first, low, high, begin, stride = numbers
+    size, kind = first.type, SINGLES.llvm
+
+    def number(value: int) -> Any:
+        return ir.Constant(size, value)
+
+    def element(array: Any, index: Any) -> Any:
+        return builder.load(builder.gep(array, [index], inbounds=True))
+
+    origins = [
+        builder.sext(element(base, builder.add(first, number(i))), size) for i in range(vectors)
+    ]
+    panels = [builder.add(begin, builder.mul(stride, number(r))) for r in range(registers)]
+    entry = builder.block
+    head, body, end = (builder.append_basic_block(f"panel.{n}") for n in ("head", "body", "end"))
+    builder.branch(head)
+
+    builder.position_at_end(head)
+    k, place = builder.phi(size), builder.phi(size)
+    sums = [builder.phi(kind) for _ in range(vectors * registers)]
+    builder.cbranch(builder.icmp_signed("<", k, high), body, end)
+
+    builder.position_at_end(body)
+    step = builder.sext(element(offset, k), size)
+    values = [
+        _spread(builder, element(field, builder.add(origin, step)), SINGLES) for origin in origins
+    ]
+    multiply_add = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{LANES}f32"
+    )
+    grown = []
+    for r, panel in enumerate(panels):
+        address = builder.gep(weights, [builder.add(panel, place)], inbounds=True)
+        weight = builder.load(builder.bitcast(address, kind.as_pointer()), typ=kind)
+        weight.align = 4
+        for i, value in enumerate(values):
+            grown.append(builder.call(multiply_add, [value, weight, sums[r * vectors + i]]))
+    following = [builder.add(k, number(1)), builder.add(place, number(LANES)), *grown]
+    builder.branch(head)
+    nothing = ir.Constant(kind, [0.0] * LANES)
+    starting = [low, number(0), *[nothing] * len(sums)]
+    for variable, start, after in zip([k, place, *sums], starting, following, strict=True):
+        variable.add_incoming(start, entry)
+        variable.add_incoming(after, body)
+
+    builder.position_at_end(end)
+    return sums
