@@ -47,17 +47,24 @@ def gemm(
 
 
 @LOWERINGS.register("MatMul")
-def matmul(a: Operand, b: Operand) -> MatrixProduct:
-    """Compute ``a @ b``, one a constant matrix; leading axes of the other are batches."""
+def matmul(a: Operand, b: Operand, c: Operand | None = None) -> MatrixProduct:
+    """Compute ``a @ b``, one a constant; a bias `c` is what a pass folded in from behind it."""
     on_left = constant_on_left(a, b)
     x, matrix = (b, constant("weight", a)) if on_left else (a, constant("weight", b))
     if matrix.ndim != 2:
-        raise StaysDigital(f"its weight '{(a if on_left else b).name}' has {matrix.ndim} axes")
+        raise StaysDigital(
+            f"its weight '{(a if on_left else b).name}' has {matrix.ndim} axes and those of its "
+            f"data '{x.name}' are unknown or do not fit"
+        )
+    matrix = matrix if on_left else matrix.T
+    bias = None
+    if c is not None:
+        bias = np.broadcast_to(constant("bias", c).reshape(-1), matrix.shape[:1])
     if not on_left:
-        return _product(x, matrix.T, None, LAST)
+        return _product(x, matrix, bias, LAST)
     if x.shape is None:
         raise StaysDigital(f"the number of axes of its data '{x.name}' is unknown")
-    return _product(x, matrix, None, LAST if len(x.shape) == 1 else SECOND_LAST)
+    return _product(x, matrix, bias, LAST if len(x.shape) == 1 else SECOND_LAST)
 
 
 def _bias(c: Operand, channels: int, *, axis: int) -> Floats:
