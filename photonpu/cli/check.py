@@ -23,6 +23,9 @@ def check(
         ),
     ] = None,
     shape: options.Shapes = None,
+    keep_digital: options.KeepDigital = None,
+    only: options.Only = None,
+    activation_products: options.ActivationProducts = "digital",
     as_json: options.Json = False,
 ) -> None:
     """Say what would run on the mesh, what would not and why.
@@ -40,5 +43,8 @@ def check(
         read_machine(machine, settings),
         calibration=None if calibration is None else read_arrays(calibration),
         shapes=read_shapes(shape),
+        keep_digital=keep_digital or (),
+        only=only,
+        activation_products=activation_products,
     )
     emit(to_dict(found), table(found), as_json=as_json)

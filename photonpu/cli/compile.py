@@ -21,6 +21,9 @@ def compile_model(
     settings: options.Settings = None,
     calibration: options.Calibration = None,
     shape: options.Shapes = None,
+    keep_digital: options.KeepDigital = None,
+    only: options.Only = None,
+    activation_products: options.ActivationProducts = "digital",
     stop_after: Annotated[
         str | None,
         typer.Option(
@@ -36,7 +39,14 @@ def compile_model(
     The program is a file, by default MODEL's name with .ppu in the current folder. It fixes the
     ports, the topology and the cores; all else of the machine may change when it runs.
     """
-    from photonpu.cli.inputs import read_arrays, read_machine, read_model, read_program, read_shapes
+    from photonpu.cli.inputs import (
+        read_arrays,
+        read_choice,
+        read_machine,
+        read_model,
+        read_program,
+        read_shapes,
+    )
     from photonpu.cli.summary import describe, describe_text
     from photonpu.compiler.stages import stage_text
     from photonpu.sweep.runner import unranged
@@ -50,6 +60,7 @@ def compile_model(
         )
     ranges = None if calibration is None else read_arrays(calibration)
     shapes = read_shapes(shape)
+    choice = read_choice(keep_digital, only, activation_products)
     with unranged():  # the program notes it
         if stop_after is not None:
             text = stage_text(
@@ -58,11 +69,16 @@ def compile_model(
                 stop_after,
                 calibration=ranges,
                 shapes=shapes,
+                keep_digital=choice.keep_digital,
+                only=choice.only,
+                activation_products=choice.activation_products,
             )
             lines = [printable(line) for line in text.rstrip("\n").split("\n")]
             emit({"stage": stop_after, "lines": lines}, "\n".join(lines), as_json=as_json)
             return
-        program, _ = read_program(model, machine, settings, calibration=ranges, shapes=shapes)
+        program, _ = read_program(
+            model, machine, settings, calibration=ranges, shapes=shapes, choice=choice
+        )
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     program.save(path)
     emit(

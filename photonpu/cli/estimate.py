@@ -23,6 +23,9 @@ def estimate_cost(
     settings: options.Settings = None,
     calibration: options.Calibration = None,
     shape: options.Shapes = None,
+    keep_digital: options.KeepDigital = None,
+    only: options.Only = None,
+    activation_products: options.ActivationProducts = "digital",
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the layers as CSV, too.")
     ] = None,
@@ -38,14 +41,19 @@ def estimate_cost(
 
     In total, by component and by layer, with the share of each.
     """
-    from photonpu.cli.inputs import read_arrays, read_program, read_shapes
+    from photonpu.cli.inputs import read_arrays, read_choice, read_program, read_shapes
     from photonpu.simulator import estimate
     from photonpu.sweep.runner import unranged
 
     ranges = None if calibration is None else read_arrays(calibration)
     with unranged():
         program, target = read_program(
-            model, machine, settings, calibration=ranges, shapes=read_shapes(shape)
+            model,
+            machine,
+            settings,
+            calibration=ranges,
+            shapes=read_shapes(shape),
+            choice=read_choice(keep_digital, only, activation_products),
         )
     found = estimate(program, batch, machine=target)
     if csv_file is not None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+    from photonpu.compiler.choice import Choice
     from photonpu.hardware import Machine
     from photonpu.models.datasets import Dataset
     from photonpu.program import Program
@@ -144,6 +145,21 @@ def read_dataset(name: str, *, size: int | None, limit: int | None) -> Dataset:
     return load_dataset(path, size=size, limit=limit)
 
 
+def read_choice(
+    keep_digital: Sequence[str] | None, only: Sequence[str] | None, activation_products: str
+) -> Choice:
+    """Return which nodes may run on the mesh.
+
+    Raises
+    ------
+    InputError
+        Products of two activations are sent neither to the mesh nor to the digital unit.
+    """
+    from photonpu.compiler.choice import Choice
+
+    return Choice.of(keep_digital or (), only, activation_products)
+
+
 def read_program(
     name: str,
     machine: str | None,
@@ -151,6 +167,7 @@ def read_program(
     *,
     calibration: Arrays | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    choice: Choice | None = None,
 ) -> tuple[Program, Machine]:
     """Return the program in a ``.ppu`` file or compiled from a model, and the machine it runs on.
 
@@ -161,21 +178,39 @@ def read_program(
     ModelError
         No such model, or one that does not read.
     InputError
-        A program is given with `calibration` or `shapes`, which its compiler has fixed.
+        A program is given with `calibration`, `shapes` or a `choice`, which its compiler has fixed;
+        or the choice names no node.
     ProgramError
         The file is damaged, or was compiled for a machine of other ports, topology or cores.
     """
+    from photonpu.compiler.choice import EVERYTHING
+
+    choice = choice or EVERYTHING
     if not name.endswith(".ppu"):
         from photonpu.compiler import compile
 
         target = read_machine(machine, settings)
-        return compile(read_model(name), target, calibration=calibration, shapes=shapes), target
+        program = compile(
+            read_model(name),
+            target,
+            calibration=calibration,
+            shapes=shapes,
+            keep_digital=choice.keep_digital,
+            only=choice.only,
+            activation_products=choice.activation_products,
+        )
+        return program, target
 
     from photonpu.program import Program
     from photonpu.simulator.session import fitting
 
     if calibration is not None or shapes:
         raise InputError(f"'{name}' was compiled already: --calibration and --shape are for models")
+    if choice != EVERYTHING:
+        raise InputError(
+            f"'{name}' was compiled already: --keep-digital, --only and --activation-products are "
+            "for models"
+        )
     if not Path(name).is_file():
         raise ProgramError(f"'{name}': no such file; `photonpu compile` makes one")
     program = Program.load(name)

@@ -49,6 +49,31 @@ Shapes = Annotated[
         help="Shape of an input with free axes, as in x=1x1x128x128; may be repeated.",
     ),
 ]
+KeepDigital = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-digital",
+        metavar="NODE",
+        help="Keep this node off the mesh; a name or a pattern as 'decoder/*'; may be repeated.",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="NODE",
+        help="Put nothing on the mesh but this node; a name or a pattern; may be repeated.",
+    ),
+]
+ActivationProducts = Annotated[
+    str,
+    typer.Option(
+        "--activation-products",
+        metavar="digital|mesh",
+        help="Where products of two activations run, as in attention; on the mesh they are "
+        "programmed anew for each sample.",
+    ),
+]
 Data = Annotated[
     str | None,
     typer.Option(

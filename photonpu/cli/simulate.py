@@ -48,6 +48,9 @@ def simulate(
     limit: options.Limit = None,
     calibration: options.Calibration = None,
     shape: options.Shapes = None,
+    keep_digital: options.KeepDigital = None,
+    only: options.Only = None,
+    activation_products: options.ActivationProducts = "digital",
     reference: Annotated[
         Path | None,
         typer.Option(metavar="ONNX", help="The float network to compare a .ppu program with."),
@@ -86,7 +89,12 @@ def simulate(
         ranges = dataset.images[: inputs.CALIBRATION_SAMPLES]
         note(f"calibrated on {len(ranges)} images of the dataset, not on masks", quiet=quiet)
     program, target = inputs.read_program(
-        model, machine, settings, calibration=ranges, shapes=inputs.read_shapes(shape)
+        model,
+        machine,
+        settings,
+        calibration=ranges,
+        shapes=inputs.read_shapes(shape),
+        choice=inputs.read_choice(keep_digital, only, activation_products),
     )
     modes = inputs.noises(noise)
     if dataset is None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from photonpu.program import ReprogrammedStep
 from photonpu.tables import engineering, printable, text_table
 
 if TYPE_CHECKING:
-    from photonpu.program import Program
+    from photonpu.program import PhotonicStep, Program
 
 
 def mac_share(program: Program) -> float:
     """Return the share of the model's multiply-accumulates that runs on the meshes, 0 to 1."""
     from photonpu.compiler.operations import PRODUCTS
 
-    on_mesh = sum(step.macs for step in program.photonic_steps)
+    on_mesh = sum(step.macs for step in program.mesh_steps)
     digital = sum(
         operator.operations
         for step in program.host_steps
@@ -23,6 +24,18 @@ def mac_share(program: Program) -> float:
     )
     total = on_mesh + digital / 2
     return on_mesh / total if total else 0.0
+
+
+def tiles(step: PhotonicStep | ReprogrammedStep) -> int:
+    """Return the tiles of a step; of a product of two activations those of one sample."""
+    if isinstance(step, ReprogrammedStep):
+        return step.matrices * step.tiles
+    return sum(last - first for first, last in step.tiles)
+
+
+def vectors(step: PhotonicStep | ReprogrammedStep) -> int:
+    """Return the vectors that stream through the matrices of a step, one sample's."""
+    return step.vectors if isinstance(step, ReprogrammedStep) else sum(step.vectors)
 
 
 def describe(program: Program) -> dict[str, object]:
@@ -35,17 +48,18 @@ def describe(program: Program) -> dict[str, object]:
         "cores": program.machine.cores,
         "parameters": program.parameters,
         "tiles": len(program.tiles),
-        "macs": sum(step.macs for step in program.photonic_steps),
+        "macs": sum(step.macs for step in program.mesh_steps),
         "mac_share_on_mesh": mac_share(program),
         "photonic": [
             {
                 "name": step.name,
                 "op": step.op,
-                "tiles": sum(last - first for first, last in step.tiles),
-                "vectors": sum(step.vectors),
+                "tiles": tiles(step),
+                "vectors": vectors(step),
                 "macs": step.macs,
+                "reprogrammed": isinstance(step, ReprogrammedStep),
             }
-            for step in program.photonic_steps
+            for step in program.mesh_steps
         ],
         "digital": [
             {"name": operator.name, "op": operator.op, "operations": operator.operations}
@@ -58,13 +72,13 @@ def describe(program: Program) -> dict[str, object]:
 
 def describe_text(program: Program) -> str:
     """Return what a program is, for people."""
-    steps = program.photonic_steps
+    steps = program.mesh_steps
     rows = [
         [
             step.name,
             step.op,
-            sum(last - first for first, last in step.tiles),
-            sum(step.vectors),
+            tiles(step),
+            vectors(step),
             engineering(step.macs),
         ]
         for step in steps
