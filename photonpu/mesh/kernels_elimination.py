@@ -1,7 +1,7 @@
 """The compiled elimination; what it computes is written out in `photonpu.mesh.reference`.
 
-One matrix is one iteration of the parallel loop. It is kept transposed, so that the steps from
-the right, which mix columns, run along rows.
+`LANES` matrices are one iteration of the parallel loop. Rotations carry no common phases: what
+each row and column should have been turned by is kept aside, and real matrices stay real.
 """
 
 from __future__ import annotations
@@ -13,98 +13,321 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.mesh.kernels_math import Block, arctan2, mix_rows, wrap
+from photonpu.mesh.kernels_math import arctan2_lanes, reduce_lanes, wrap_lanes
+from photonpu.mesh.kernels_sweeps import (
+    null_complex,
+    null_real,
+    sweep_complex,
+    sweep_four_real,
+    sweep_real,
+)
+from photonpu.mesh.kernels_vector import LANES, Vector, load, root, size, spread, store, where_less
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Ints = NDArray[np.int32]
 Flags = NDArray[np.bool_]
+Steps = tuple[Flags, Ints, Ints, Ints]
 
-_NOTHING = 1e-200
 _CONTRACT = frozenset({"contract"})
 
 
 @jit(fastmath=_CONTRACT)
-def _mix_columns(field: Floats, first: int, start: int, stop: int, block: Block) -> None:
-    """Multiply columns `first` and ``first + 1`` of rows `start` to `stop` by a 2x2 block."""
-    ar, ai, br, bi, cr, ci, dr, di = block
-    for i in range(start, stop):
-        real = field[i, 0]
-        imag = field[i, 1]
-        xr = real[first]
-        xi = imag[first]
-        yr = real[first + 1]
-        yi = imag[first + 1]
-        real[first] = ar * xr - ai * xi + br * yr - bi * yi
-        imag[first] = ar * xi + ai * xr + br * yi + bi * yr
-        real[first + 1] = cr * xr - ci * xi + dr * yr - di * yi
-        imag[first + 1] = cr * xi + ci * xr + dr * yi + di * yr
+def _run(steps: Steps, first: int) -> tuple[int, int]:
+    """Return how many steps from `first` on make a run, and whether their pairs go up or down.
 
-
-@jit(fastmath=_CONTRACT)
-def _null(
-    sine: tuple[float, float], cosine: tuple[float, float]
-) -> tuple[float, float, float, float]:
-    """Return sin and cos of theta/2, and the unit number ``cosine / sine`` of phase phi.
-
-    ``tan(theta/2) = |sine / cosine|``; phi is 0 where one of the two is nothing.
+    All act on one side, each shares a row or column with the one before, and the line in which
+    they make a zero moves only to where all lines still meet the steps before.
     """
-    sr, si = sine
-    cr, ci = cosine
-    sine_power = sr * sr + si * si
-    cosine_power = cr * cr + ci * ci
-    sine_power = sine_power if sine_power > _NOTHING else 0.0
-    cosine_power = cosine_power if cosine_power > _NOTHING else 0.0
-    power = sine_power + cosine_power
-    if power == 0.0:
-        return 0.0, 1.0, 1.0, 0.0
-    sine_size = math.sqrt(sine_power)
-    cosine_size = math.sqrt(cosine_power)
-    scale = 1.0 / math.sqrt(power)
-    s = sine_size * scale
-    c = cosine_size * scale
-    if s == 0.0 or c == 0.0:
-        return s, c, 1.0, 0.0
-    size = 1.0 / (sine_size * cosine_size)
-    return s, c, (cr * sr + ci * si) * size, (ci * sr - cr * si) * size
+    left, pair, pivot, _ = steps
+    onwards = 1 if left[first] else -1
+    direction = 1
+    end = first + 1
+    while end < left.size and left[end] == left[first]:
+        step = pair[end] - pair[end - 1]
+        if step * step != 1 or (end > first + 1 and step != direction):
+            break
+        if (pivot[end] - pivot[end - 1]) * onwards < 0:
+            break
+        direction = step
+        end += 1
+    return end - first, direction
 
 
 @jit(fastmath=_CONTRACT)
-def _eliminate(
-    rest: Floats,
-    steps: tuple[Flags, Ints, Ints, Ints],
-    sine: Floats,
-    cosine: Floats,
-    outer_real: Floats,
-    outer_imag: Floats,
+def _note_split(splits: Floats, k: int, s: Vector, v_size: Vector, zeta: Vector) -> None:
+    """Keep theta, zeta, and a flag: -1 where only v is 0, 1 where only s is, else 0."""
+    zero, one = spread(0.0), spread(1.0)
+    store(splits, 3 * k * LANES, spread(2.0) * arctan2_lanes(s, v_size))
+    store(splits, (3 * k + 1) * LANES, zeta)
+    dark = where_less(zero, v_size, where_less(zero, s, zero, one), -one)
+    store(splits, (3 * k + 2) * LANES, dark)
+
+
+@jit(fastmath=_CONTRACT)
+def _note_right(splits: Floats, k: int, turned: Floats, m: int) -> Vector:
+    """Turn columns `m` and ``m + 1`` by what step `k` of a run leaves aside; return its phi."""
+    theta = load(splits, 3 * k * LANES)
+    zeta = load(splits, (3 * k + 1) * LANES)
+    dark = load(splits, (3 * k + 2) * LANES)
+    upper, lower = load(turned, m * LANES), load(turned, (m + 1) * LANES)
+    zero, pi = spread(0.0), spread(math.pi)
+    common = spread(0.5 * math.pi) - spread(0.5) * theta
+    bar = where_less(dark, zero, upper - pi, lower - zeta)
+    cross = where_less(zero, dark, upper - pi, lower)
+    store(turned, m * LANES, reduce_lanes(bar + common))
+    store(turned, (m + 1) * LANES, reduce_lanes(cross + common))
+    phi: Vector = where_less(zero, size(dark), zero, wrap_lanes(upper - lower + pi + zeta))
+    return phi
+
+
+@jit(fastmath=_CONTRACT)
+def _note_left(splits: Floats, k: int, turned: Floats, m: int) -> Vector:
+    """Turn rows `m` and ``m + 1`` by what step `k` of a run leaves aside; return its phi."""
+    theta = load(splits, 3 * k * LANES)
+    zeta = load(splits, (3 * k + 1) * LANES)
+    dark = load(splits, (3 * k + 2) * LANES)
+    upper, lower = load(turned, m * LANES), load(turned, (m + 1) * LANES)
+    zero, pi = spread(0.0), spread(math.pi)
+    common = spread(0.5 * math.pi) + spread(0.5) * theta
+    bar = where_less(dark, zero, upper, lower + zeta)
+    cross = where_less(zero, dark, upper, lower) - pi
+    store(turned, m * LANES, reduce_lanes(bar + common))
+    store(turned, (m + 1) * LANES, reduce_lanes(cross + common))
+    phi: Vector = where_less(zero, size(dark), zero, wrap_lanes(lower - upper + zeta))
+    return phi
+
+
+@jit(fastmath=_CONTRACT)
+def _note(
+    steps: Steps,
+    first: int,
+    count: int,
+    splits: Floats,
+    turned: tuple[Floats, Floats],
+    phases: tuple[Floats, Floats],
 ) -> None:
-    """Null the elements of a matrix, stored transposed, one by one."""
-    left, pair, pivot, slot = steps
-    ports = rest.shape[0]
-    for step in range(slot.size):
-        m = pair[step]
-        zero = pivot[step]
-        if left[step]:
-            upper = (rest[zero, 0, m], rest[zero, 1, m])
-            lower = (rest[zero, 0, m + 1], rest[zero, 1, m + 1])
-            s, c, er, ei = _null(upper, lower)
-            pr, pi = -s * er - c * ei, c * er - s * ei
-            block = (s * pr, s * pi, -s * c, c * c, c * pr, c * pi, s * s, -s * c)
-            _mix_columns(rest, m, zero, ports, block)
+    """Keep theta and phi of a run's steps, and what columns and rows should be turned by."""
+    left, pair, _, slot = steps
+    columns, rows = turned
+    theta, phi = phases
+    for k in range(count):
+        place = slot[first + k] * LANES
+        store(theta, place, load(splits, 3 * k * LANES))
+        if left[first]:
+            store(phi, place, _note_left(splits, k, rows, pair[first + k]))
         else:
-            upper = (rest[m, 0, zero], rest[m, 1, zero])
-            lower = (rest[m + 1, 0, zero], rest[m + 1, 1, zero])
-            s, c, er, ei = _null(lower, upper)
-            if s > 0.0 and c > 0.0:
-                er, ei = -er, -ei
-            pr, pi = -s * er - c * ei, -c * er + s * ei
-            block = (s * pr, s * pi, -s * c, -c * c, c * pr, c * pi, s * s, s * c)
-            mix_rows(rest, m, 0, zero + 1, block)
-        k = slot[step]
-        sine[k] = s
-        cosine[k] = c
-        outer_real[k] = er
-        outer_imag[k] = ei
+            store(phi, place, _note_right(splits, k, columns, pair[first + k]))
+
+
+@jit(fastmath=_CONTRACT)
+def _run_real(
+    field: Floats, ports: int, steps: Steps, first: int, run: tuple[int, int], turns: Floats
+) -> None:
+    """Eliminate by one run of steps, all of one side; fill `turns` with its rotations."""
+    left, pair, pivot, _ = steps
+    count, direction = run
+    row, column = (ports + 1) * LANES, LANES
+    stride, line = (row, column) if left[first] else (column, row)
+    start = (pair[first] + (1 if direction < 0 else 0)) * stride
+    stride *= direction
+    keeps_first = left[first] == (direction > 0)
+    onwards = 1 if left[first] else -1
+    last = ports if left[first] else -1
+    at = pivot[first]
+    done = 0
+    while done < count:
+        place = start + at * line
+        sweep_real(field, turns, place, stride, done)
+        place += done * stride
+        while done < count and pivot[first + done] == at:
+            on, met = load(field, place), load(field, place + stride)
+            if keeps_first:
+                s, w = null_real(on, met)
+            else:
+                s, w = null_real(met, on)
+                w = -w
+            store(turns, 2 * done * LANES, s)
+            store(turns, (2 * done + 1) * LANES, w)
+            store(field, place, s * on + w * met)
+            store(field, place + stride, s * met - w * on)
+            place += stride
+            done += 1
+        at += onwards
+    while (last - at) * onwards >= 4:
+        sweep_four_real(field, turns, start + at * line, onwards * line, stride, count)
+        at += 4 * onwards
+    while at != last:
+        sweep_real(field, turns, start + at * line, stride, count)
+        at += onwards
+
+
+@jit(fastmath=_CONTRACT)
+def _eliminate_real(
+    field: Floats,
+    ports: int,
+    steps: Steps,
+    turned: tuple[Floats, Floats],
+    phases: tuple[Floats, Floats],
+) -> None:
+    """Null the elements of real matrices run by run."""
+    left = steps[0]
+    turns = np.empty(2 * LANES * ports)
+    splits = np.empty(3 * LANES * ports)
+    zero, pi = spread(0.0), spread(math.pi)
+    first = 0
+    while first < left.size:
+        count, direction = _run(steps, first)
+        _run_real(field, ports, steps, first, (count, direction), turns)
+        same = left[first] == (direction > 0)
+        for k in range(count):
+            s, w = load(turns, 2 * k * LANES), load(turns, (2 * k + 1) * LANES)
+            v = w if same else -w
+            _note_split(splits, k, s, size(v), where_less(v, zero, pi, zero))
+        _note(steps, first, count, splits, turned, phases)
+        first += count
+
+
+@jit(fastmath=_CONTRACT)
+def _run_complex(
+    field: Floats, ports: int, steps: Steps, first: int, run: tuple[int, int], turns: Floats
+) -> None:
+    """Eliminate by one run of steps, all of one side; fill `turns` with its rotations."""
+    left, pair, pivot, _ = steps
+    count, direction = run
+    row, column = 2 * (ports + 1) * LANES, 2 * LANES
+    stride, line = (row, column) if left[first] else (column, row)
+    start = (pair[first] + (1 if direction < 0 else 0)) * stride
+    stride *= direction
+    keeps_first = left[first] == (direction > 0)
+    onwards = 1 if left[first] else -1
+    last = ports if left[first] else -1
+    at = pivot[first]
+    done = 0
+    while done < count:
+        place = start + at * line
+        sweep_complex(field, turns, place, stride, done)
+        place += done * stride
+        while done < count and pivot[first + done] == at:
+            on = load(field, place), load(field, place + LANES)
+            met = load(field, place + stride), load(field, place + stride + LANES)
+            if keeps_first:
+                s, real, imag = null_complex(on[0], on[1], met[0], met[1])
+            else:
+                s, real, imag = null_complex(met[0], met[1], on[0], on[1])
+                real = -real
+            store(turns, 3 * done * LANES, s)
+            store(turns, (3 * done + 1) * LANES, real)
+            store(turns, (3 * done + 2) * LANES, imag)
+            sweep_complex(field, turns[3 * done * LANES :], place, stride, 1)
+            place += stride
+            done += 1
+        at += onwards
+    while at != last:
+        sweep_complex(field, turns, start + at * line, stride, count)
+        at += onwards
+
+
+@jit(fastmath=_CONTRACT)
+def _eliminate_complex(
+    field: Floats,
+    ports: int,
+    steps: Steps,
+    turned: tuple[Floats, Floats],
+    phases: tuple[Floats, Floats],
+) -> None:
+    """Null the elements of complex matrices run by run."""
+    left = steps[0]
+    turns = np.empty(3 * LANES * ports)
+    splits = np.empty(3 * LANES * ports)
+    first = 0
+    while first < left.size:
+        count, direction = _run(steps, first)
+        _run_complex(field, ports, steps, first, (count, direction), turns)
+        same = left[first] == (direction > 0)
+        for k in range(count):
+            s = load(turns, 3 * k * LANES)
+            real = load(turns, (3 * k + 1) * LANES)
+            imag = load(turns, (3 * k + 2) * LANES)
+            real = real if same else -real
+            zeta = arctan2_lanes(-imag, real)
+            _note_split(splits, k, s, root(real * real + imag * imag), zeta)
+        _note(steps, first, count, splits, turned, phases)
+        first += count
+
+
+@jit(fastmath=_CONTRACT)
+def _exchange(steps: Steps, phases: tuple[Floats, Floats], psi: Floats) -> None:
+    """Move the left interferometers, last one first, to the other side of the output phases."""
+    left, pair, _, slot = steps
+    theta, phi = phases
+    pi = spread(math.pi)
+    for step in range(left.size - 1, -1, -1):
+        if left[step]:
+            m, k = pair[step] * LANES, slot[step] * LANES
+            upper, lower = load(psi, m), load(psi, m + LANES)
+            common = lower + pi - load(theta, k)
+            store(psi, m, wrap_lanes(common - load(phi, k)))
+            store(psi, m + LANES, wrap_lanes(common))
+            store(phi, k, wrap_lanes(upper - lower))
+
+
+@jit(fastmath=_CONTRACT)
+def _unload(block: Floats, lane: int, result: Floats) -> None:
+    """Copy what one tile has in its lane of `block` to `result`."""
+    for i in range(result.size):
+        result[i] = block[i * LANES + lane]
+
+
+@jit(fastmath=_CONTRACT)
+def _finish(
+    steps: Steps,
+    turned: tuple[Floats, Floats],
+    phases: tuple[Floats, Floats],
+    psi: Floats,
+    results: tuple[Floats, Floats, Floats],
+) -> None:
+    """Bring eight tiles, whose diagonal has phases `psi`, to the mesh's order; hand them out."""
+    columns, rows = turned
+    for i in range(0, psi.size, LANES):
+        store(psi, i, wrap_lanes(load(psi, i) + load(columns, i) + load(rows, i)))
+    _exchange(steps, phases, psi)
+    theta, phi, last = results
+    for lane in range(len(last)):
+        _unload(phases[0], lane, theta[lane])
+        _unload(phases[1], lane, phi[lane])
+        _unload(psi, lane, last[lane])
+
+
+@jit(parallel=True, fastmath=_CONTRACT)
+def decompose_real(
+    orthogonals: Floats, left: Flags, pair: Ints, pivot: Ints, slot: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """Take real unitaries apart; see `photonpu.mesh.reference.decompose`."""
+    tiles, ports, _ = orthogonals.shape
+    mzis = slot.size
+    theta, phi = np.empty((tiles, mzis)), np.empty((tiles, mzis))
+    psi = np.empty((tiles, ports))
+    steps = (left, pair, pivot, slot)
+    for block in prange(-(-tiles // LANES)):
+        begin = block * LANES
+        end = min(begin + LANES, tiles)
+        field = np.zeros(ports * (ports + 1) * LANES)
+        for t in range(begin, end):
+            for i in range(ports):
+                for j in range(ports):
+                    field[(i * (ports + 1) + j) * LANES + t - begin] = orthogonals[t, i, j]
+        turned = np.zeros(ports * LANES), np.zeros(ports * LANES)
+        phases = np.empty(mzis * LANES), np.empty(mzis * LANES)
+        _eliminate_real(field, ports, steps, turned, phases)
+        last = np.empty(ports * LANES)
+        zero, pi = spread(0.0), spread(math.pi)
+        for i in range(ports):
+            diagonal = load(field, i * (ports + 2) * LANES)
+            store(last, i * LANES, where_less(diagonal, zero, pi, zero))
+        results = theta[begin:end], phi[begin:end], psi[begin:end]
+        _finish(steps, turned, phases, last, results)
+    return theta, phi, psi
 
 
 @jit(parallel=True, fastmath=_CONTRACT)
@@ -114,33 +337,26 @@ def decompose(
     """Take unitaries apart; see `photonpu.mesh.reference.decompose`."""
     tiles, ports, _ = unitaries.shape
     mzis = slot.size
-    theta = np.empty((tiles, mzis))
-    phi = np.empty((tiles, mzis))
+    theta, phi = np.empty((tiles, mzis)), np.empty((tiles, mzis))
     psi = np.empty((tiles, ports))
-    for t in prange(tiles):
-        rest = np.empty((ports, 2, ports + 1))
+    steps = (left, pair, pivot, slot)
+    for block in prange(-(-tiles // LANES)):
+        begin = block * LANES
+        end = min(begin + LANES, tiles)
+        field = np.zeros(2 * ports * (ports + 1) * LANES)
+        for t in range(begin, end):
+            for i in range(ports):
+                for j in range(ports):
+                    place = 2 * (i * (ports + 1) + j) * LANES + t - begin
+                    field[place] = unitaries[t, i, j].real
+                    field[place + LANES] = unitaries[t, i, j].imag
+        turned = np.zeros(ports * LANES), np.zeros(ports * LANES)
+        phases = np.empty(mzis * LANES), np.empty(mzis * LANES)
+        _eliminate_complex(field, ports, steps, turned, phases)
+        last = np.empty(ports * LANES)
         for i in range(ports):
-            for j in range(ports):
-                rest[j, 0, i] = unitaries[t, i, j].real
-                rest[j, 1, i] = unitaries[t, i, j].imag
-        parts = np.empty((4, mzis))
-        _eliminate(rest, (left, pair, pivot, slot), parts[0], parts[1], parts[2], parts[3])
-        for k in range(mzis):
-            theta[t, k] = 2.0 * arctan2(parts[0, k], parts[1, k])
-            phi[t, k] = arctan2(parts[3, k], parts[2, k])
-        for i in range(ports):
-            psi[t, i] = arctan2(rest[i, 1, i], rest[i, 0, i])
-        for step in range(mzis - 1, -1, -1):
-            if left[step]:
-                m = pair[step]
-                k = slot[step]
-                upper = psi[t, m]
-                lower = psi[t, m + 1]
-                psi[t, m] = wrap(lower + math.pi - theta[t, k] - phi[t, k])
-                psi[t, m + 1] = wrap(lower + math.pi - theta[t, k])
-                phi[t, k] = upper - lower
-        for k in range(mzis):
-            phi[t, k] = wrap(phi[t, k])
-        for i in range(ports):
-            psi[t, i] = wrap(psi[t, i])
+            place = 2 * i * (ports + 2) * LANES
+            store(last, i * LANES, arctan2_lanes(load(field, place + LANES), load(field, place)))
+        results = theta[begin:end], phi[begin:end], psi[begin:end]
+        _finish(steps, turned, phases, last, results)
     return theta, phi, psi

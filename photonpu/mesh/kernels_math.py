@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
+from photonpu.mesh.kernels_vector import Vector, floor, size, spread, where_less
 
 Floats = NDArray[np.float64]
 Block = tuple[float, float, float, float, float, float, float, float]
@@ -124,3 +125,51 @@ def mix_rows(field: Floats, first: int, start: int, stop: int, block: Block) -> 
         upper_imag[j] = ar * xi + ai * xr + br * yi + bi * yr
         lower_real[j] = cr * xr - ci * xi + dr * yr - di * yi
         lower_imag[j] = cr * xi + ci * xr + dr * yi + di * yr
+
+
+@jit(fastmath=_CONTRACT)
+def reduce_lanes(phase: Vector) -> Vector:
+    """Return `phase` less whole turns, from 0 to 2 pi but for rounding."""
+    reduced: Vector = phase - spread(_TURN) * floor(phase * spread(1.0 / _TURN))
+    return reduced
+
+
+@jit(fastmath=_CONTRACT)
+def wrap_lanes(phase: Vector) -> Vector:
+    """Return what `wrap` does, lane by lane."""
+    zero = spread(0.0)
+    reduced = reduce_lanes(phase)
+    below = where_less(reduced, spread(_ALMOST_A_TURN), reduced, zero)
+    wrapped: Vector = where_less(below, zero, zero, below)
+    return wrapped
+
+
+@jit(fastmath=_CONTRACT)
+def arctan2_lanes(y: Vector, x: Vector) -> Vector:
+    """Return what `arctan2` does, lane by lane."""
+    zero, one = spread(0.0), spread(1.0)
+    wide, high = size(x), size(y)
+    large = where_less(wide, high, high, wide)
+    small = where_less(wide, high, wide, high)
+    limit = spread(_TAN_EIGHTH) * large
+    above = where_less(limit, small, small - large, small)
+    below = where_less(limit, small, small + large, where_less(zero, large, large, one))
+    t = above / below
+    z = t * t
+    series = spread(-0.017805397205419446)
+    series = series * z + spread(0.03796525745386593)
+    series = series * z + spread(-0.05035102456601552)
+    series = series * z + spread(0.05846878297330872)
+    series = series * z + spread(-0.06662951813629191)
+    series = series * z + spread(0.07692045330902225)
+    series = series * z + spread(-0.09090896809064027)
+    series = series * z + spread(0.11111110744919658)
+    series = series * z + spread(-0.14285714279250245)
+    series = series * z + spread(0.19999999999940893)
+    series = series * z + spread(-0.3333333333333312)
+    angle = t + t * (z * series)
+    angle = where_less(limit, small, angle + spread(0.25 * math.pi), angle)
+    angle = where_less(wide, high, spread(0.5 * math.pi) - angle, angle)
+    angle = where_less(x, zero, spread(math.pi) - angle, angle)
+    signed: Vector = where_less(y, zero, -angle, angle)
+    return signed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,7 @@ from photonpu.registry import Registry
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
+Unitaries = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +48,12 @@ class Topology:
     layout
         From the number of ports to the places of the interferometers.
     decompose
-        From unitaries (T, N, N) to phases.
+        From unitaries (T, N, N), float64 or complex128, to phases.
     """
 
     name: str
     layout: Callable[[int], Layout]
-    decompose: Callable[[Complexes], Phases]
+    decompose: Callable[[Unitaries], Phases]
 
 
 MESHES = Registry[Topology]("mesh")
@@ -63,13 +65,14 @@ def _enter(name: str, build: Callable[[int], tuple[Layout, Elimination]]) -> Non
     def layout(ports: int) -> Layout:
         return build(ports)[0]
 
-    def decompose_all(unitaries: Complexes) -> Phases:
+    def decompose_all(unitaries: Unitaries) -> Phases:
         from photonpu.mesh import kernels_elimination as kernels
 
         steps = build(unitaries.shape[1])[1]
-        return Phases(
-            *kernels.decompose(unitaries, steps.left, steps.pair, steps.pivot, steps.slot)
-        )
+        order = (steps.left, steps.pair, steps.pivot, steps.slot)
+        if np.iscomplexobj(unitaries):
+            return Phases(*kernels.decompose(unitaries, *order))
+        return Phases(*kernels.decompose_real(unitaries, *order))
 
     MESHES.register(name)(Topology(name, layout, decompose_all))
 
@@ -84,6 +87,10 @@ def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
     Every unitary has phases: also the identity, permutations, and any other with zeros, where a
     phase that means nothing is 0. The same matrix gives the same bits in every batch and for any
     number of threads. What is not unitary is not noticed.
+
+    Real numbers take a path of their own, twice as fast: rotations without phases make them
+    diagonal, and the common phases of the interferometers become part of phi and psi afterwards.
+    The phases are those of the same matrix given as complex numbers, but for rounding.
 
     Parameters
     ----------
@@ -105,7 +112,9 @@ def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
         If the matrices are not a batch of square ones, or not finite.
     """
     mesh = MESHES[topology]
-    batch = np.ascontiguousarray(unitaries, dtype=np.complex128).view()
+    given = np.asarray(unitaries)
+    kind = np.complex128 if np.iscomplexobj(given) else np.float64
+    batch: Unitaries = np.ascontiguousarray(given, dtype=kind).view()
     batch.flags.writeable = False
     if batch.ndim != 3 or batch.shape[1] != batch.shape[2]:
         raise InputError(f"unitaries of shape {batch.shape}: decompose needs (tiles, N, N)")

@@ -1,0 +1,123 @@
+"""The elimination of eight tiles at a time agrees with the literal one, whatever the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numba
+import numpy as np
+import numpy.testing as npt
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from photonpu.mesh import haar, kernels_elimination, layouts, reference
+from photonpu.mesh.kernels_vector import LANES
+from photonpu.mesh.layouts import Elimination, Layout
+from photonpu.mesh.values import frozen, frozen_ints
+
+Floats = NDArray[np.float64]
+
+
+def from_the_left(ports: int) -> Elimination:
+    """Return the steps that null column after column from the bottom up, all from the left."""
+    steps = [
+        (pair, pivot) for pivot in range(ports - 1) for pair in range(ports - 2, pivot - 1, -1)
+    ]
+    count = len(steps)
+    return Elimination(
+        np.ones(count, np.bool_),
+        frozen_ints([pair for pair, _ in steps]),
+        frozen_ints([pivot for _, pivot in steps]),
+        frozen_ints(np.arange(count)),
+    )
+
+
+ELIMINATIONS = {
+    "clements": lambda ports: layouts.clements(ports)[1],
+    "reck": lambda ports: layouts.reck(ports)[1],
+    "from the left": from_the_left,
+}
+
+kinds = st.sampled_from(list(ELIMINATIONS))
+seeds = st.integers(0, 2**32 - 1)
+
+
+def orthogonals(ports: int, count: int, seed: int) -> Floats:
+    """Draw real orthogonal matrices."""
+    gauss = np.random.default_rng(seed).standard_normal((count, ports, ports))
+    return frozen(np.linalg.qr(gauss)[0])
+
+
+@given(kinds, st.integers(2, 9), st.integers(1, 2 * LANES + 1), seeds)
+def test_real_matrices_get_the_phases_of_the_reference(
+    kind: str, ports: int, tiles: int, seed: int
+) -> None:
+    steps = ELIMINATIONS[kind](ports)
+    order = (steps.left, steps.pair, steps.pivot, steps.slot)
+    real = orthogonals(ports, tiles, seed)
+    fast = kernels_elimination.decompose_real(real, *order)
+    literal = reference.decompose(real.astype(np.complex128), *order)
+    for found, expected in zip(fast, literal, strict=True):
+        npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-10)
+
+
+@given(kinds, st.integers(2, 9), st.integers(1, 2 * LANES + 1), seeds)
+def test_complex_matrices_get_the_phases_of_the_reference(
+    kind: str, ports: int, tiles: int, seed: int
+) -> None:
+    steps = ELIMINATIONS[kind](ports)
+    order = (steps.left, steps.pair, steps.pivot, steps.slot)
+    unitaries = haar(ports, tiles, seed)
+    unitaries.flags.writeable = False
+    fast = kernels_elimination.decompose(unitaries, *order)
+    for found, expected in zip(fast, reference.decompose(unitaries, *order), strict=True):
+        npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-10)
+
+
+@given(st.sampled_from([layouts.clements, layouts.reck]), st.integers(2, 8), seeds)
+def test_signed_permutations_come_back(
+    build: Callable[[int], tuple[Layout, Elimination]], ports: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = [np.eye(ports)[rng.permutation(ports)] * rng.choice([-1, 1], ports) for _ in range(9)]
+    layout, steps = build(ports)
+    phases = kernels_elimination.decompose_real(
+        frozen(drawn), steps.left, steps.pair, steps.pivot, steps.slot
+    )
+    none = frozen(np.zeros_like(phases[0]))
+    back = reference.matrix(*phases, layout.row, none, none, none + 1.0)
+    npt.assert_allclose(back, drawn, atol=1e-14)
+
+
+def test_where_one_of_two_elements_is_zero_the_phase_between_them_is_zero() -> None:
+    # The last row is (0, 1, 0): a bar keeps its 1 in the middle, then a cross moves it on.
+    rotated = np.array([[[0.6, 0.0, -0.8], [0.8, 0.0, 0.6], [0.0, 1.0, 0.0]]])
+    steps = layouts.reck(3)[1]
+    theta, phi, _ = kernels_elimination.decompose_real(
+        frozen(rotated), steps.left, steps.pair, steps.pivot, steps.slot
+    )
+    first, second = steps.slot[:2]
+    npt.assert_array_equal(theta[0, [first, second]], [np.pi, 0.0])
+    npt.assert_array_equal(phi[0, [first, second]], [0.0, 0.0])
+
+
+@given(st.integers(2, 20), st.integers(1, 3 * LANES), seeds)
+def test_the_bits_of_a_real_tile_depend_on_nothing_beside_it(
+    ports: int, tiles: int, seed: int
+) -> None:
+    steps = layouts.clements(ports)[1]
+    order = (steps.left, steps.pair, steps.pivot, steps.slot)
+    real = orthogonals(ports, tiles, seed)
+    together = kernels_elimination.decompose_real(real, *order)
+    chosen = seed % tiles
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        alone = kernels_elimination.decompose_real(real[chosen : chosen + 1], *order)
+        turned = kernels_elimination.decompose_real(frozen(real[::-1]), *order)
+    finally:
+        numba.set_num_threads(before)
+    for whole, one, back in zip(together, alone, turned, strict=True):
+        npt.assert_array_equal(one[0], whole[chosen])
+        npt.assert_array_equal(back[::-1], whole)

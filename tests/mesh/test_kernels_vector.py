@@ -1,0 +1,75 @@
+"""A vector does to each of its lanes what NumPy does to a number."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from photonpu.jit import jit
+from photonpu.mesh import kernels_math, reference
+from photonpu.mesh import kernels_vector as vector
+from photonpu.mesh.kernels_vector import LANES
+
+Floats = NDArray[np.float64]
+
+
+@jit()
+def everything(a: Floats, b: Floats, result: Floats) -> None:
+    """Fill rows of `result`, one for each operation."""
+    x, y = vector.load(a, 1), vector.load(b, 2)
+    vector.store(result, 0 * LANES, x + y)
+    vector.store(result, 1 * LANES, x - y)
+    vector.store(result, 2 * LANES, x * y)
+    vector.store(result, 3 * LANES, x / y)
+    vector.store(result, 4 * LANES, -x)
+    vector.store(result, 5 * LANES, vector.size(x))
+    vector.store(result, 6 * LANES, vector.floor(x))
+    vector.store(result, 7 * LANES, vector.root(vector.size(x)))
+    vector.store(result, 8 * LANES, vector.where_less(x, y, vector.spread(2.5), x))
+
+
+@jit()
+def angles(y: Floats, x: Floats, result: Floats) -> None:
+    """Fill two rows of `result`: the angles of points, and those wrapped."""
+    angle = kernels_math.arctan2_lanes(vector.load(y, 0), vector.load(x, 0))
+    vector.store(result, 0, angle)
+    vector.store(result, LANES, kernels_math.wrap_lanes(angle))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_every_operation_is_that_of_numpy_bit_for_bit(seed: int) -> None:
+    a, b = np.random.default_rng(seed).normal(0.0, 3.0, (2, LANES + 2))
+    result = np.empty(9 * LANES)
+
+    everything(a, b, result)
+
+    x, y = a[1 : LANES + 1], b[2:]
+    expected = [x + y, x - y, x * y, x / y, -x, abs(x), np.floor(x), np.sqrt(abs(x))]
+    expected.append(np.where(x < y, 2.5, x))
+    npt.assert_array_equal(result.reshape(9, LANES), expected)
+
+
+@pytest.mark.parametrize("radius", [1e-30, 1.0, 1e30])
+def test_the_angles_of_points_agree_with_the_c_library(radius: float) -> None:
+    for start in np.linspace(-math.pi, math.pi, 60):
+        points = radius * np.exp(1j * (start + np.arange(LANES) * math.pi / 4))
+        result = np.empty(2 * LANES)
+        angles(points.imag.copy(), points.real.copy(), result)
+        npt.assert_allclose(result[:LANES], np.angle(points), atol=1e-15)
+        npt.assert_array_equal(result[LANES:], reference.wrap(result[:LANES]))
+
+
+def test_angles_at_the_origin_and_on_the_axes_are_exact() -> None:
+    y = np.array([0.0, 0.0, 2.0, 0.0, -2.0, 1.0, -0.0, 1e-300])
+    x = np.array([0.0, 2.0, 0.0, -2.0, 0.0, 1.0, 3.0, 1.0])
+    result = np.empty(2 * LANES)
+    angles(y, x, result)
+    quarter = math.pi / 2
+    expected = [0.0, 0.0, quarter, math.pi, -quarter, math.pi / 4, 0.0, 1e-300]
+    npt.assert_array_equal(result[:LANES], expected)
