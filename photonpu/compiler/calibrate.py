@@ -136,6 +136,8 @@ class Profiler:
     ----------
     model
         The network as ONNX bytes whose outputs are the tensors of interest.
+    constants
+        Those of its inputs that are the same for each sample.
 
     Raises
     ------
@@ -143,7 +145,7 @@ class Profiler:
         onnxruntime refuses the network.
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, constants: Feeds | None = None) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -157,6 +159,7 @@ class Profiler:
         except Exception as error:  # onnxruntime's own errors have no other common root
             raise ModelError(f"onnxruntime cannot load the network: {error}") from error
         self._names = [output.name for output in self._session.get_outputs()]
+        self._constants = dict(constants or {})
 
     def run(self, sample: Feeds) -> dict[str, Array]:
         """Return every tensor of interest for one sample, the sample among them.
@@ -167,7 +170,7 @@ class Profiler:
             onnxruntime fails on it.
         """
         try:
-            values = self._session.run(self._names, dict(sample))
+            values = self._session.run(self._names, {**self._constants, **sample})
         except Exception as error:  # as above
             raise ModelError(f"onnxruntime cannot run the network: {error}") from error
         return {**sample, **dict(zip(self._names, values, strict=True))}

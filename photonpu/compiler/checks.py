@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from photonpu.compiler import weights
 from photonpu.compiler.walk import tensors
 from photonpu.errors import ModelError
 
@@ -68,7 +69,7 @@ def check_structure(proto: onnx.ModelProto, label: str) -> None:
     from onnx import checker
 
     try:
-        checker.check_model(proto)
+        checker.check_model(weights.outline(proto))
     except checker.ValidationError as error:
         raise ModelError(f"{label} is malformed: {first_line(error)}; export it again") from error
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonpu.compiler import weights
 from photonpu.errors import UnsupportedModelError
 from photonpu.program.values import TensorInfo
 
@@ -50,6 +51,11 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
     captured: tuple[str, ...] = ()
+
+    @property
+    def operator(self) -> str:
+        """The operator with its domain, if that is not ONNX's own: ``com.microsoft.QGemm``."""
+        return f"{self.domain}.{self.op}" if self.domain else self.op
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -171,19 +177,20 @@ def _line(node: Node) -> str:
     for key, value in sorted(node.values().items()):
         plain = isinstance(value, int | float | str | list)
         shown.append(f"{key}={value}" if plain else f"{key}=<{type(value).__name__}>")
-    op = f"{node.domain}.{node.op}" if node.domain else node.op
     inputs = ", ".join(name or "-" for name in node.inputs)
     tail = f" {{{', '.join(shown)}}}" if shown else ""
-    return f"{', '.join(name or '-' for name in node.outputs)} = {op}({inputs}){tail}"
+    return f"{', '.join(name or '-' for name in node.outputs)} = {node.operator}({inputs}){tail}"
 
 
-def from_model(model: onnx.ModelProto) -> Graph:
+def from_model(model: onnx.ModelProto, apart: Mapping[str, Array] | None = None) -> Graph:
     """Turn a model that `photonpu.compiler.reader.read` gave into a graph.
 
     Parameters
     ----------
     model
         A checked model without functions of its own.
+    apart
+        Numbers of those of its inputs that are weights; see `photonpu.compiler.weights`.
 
     Returns
     -------
@@ -196,14 +203,14 @@ def from_model(model: onnx.ModelProto) -> Graph:
     UnsupportedModelError
         An input or output is no tensor.
     """
-    from onnx import numpy_helper
-
+    model, large = weights.part(model)
     graph = model.graph
-    constants = {}
+    constants = {**large, **(apart or {})}
     for tensor in graph.initializer:
-        constants[tensor.name] = read_only(numpy_helper.to_array(tensor))
+        constants[tensor.name] = weights.array(tensor)
     nodes = tuple(_nodes(graph.node))
-    outputs = tuple(_info(value) for value in graph.output)
+    known = _inferred(model)
+    outputs = tuple(_info(known.get(value.name, value)) for value in graph.output)
     nodes, constants = _hand_out(nodes, constants, [info.name for info in outputs])
     return Graph(
         name=graph.name or "model",
@@ -213,7 +220,7 @@ def from_model(model: onnx.ModelProto) -> Graph:
         constants=MappingProxyType(constants),
         opset=MappingProxyType({_domain(o.domain): o.version for o in model.opset_import}),
         ir_version=model.ir_version,
-        shapes=MappingProxyType(_shapes(model)),
+        shapes=MappingProxyType(_shapes(known.values())),
     )
 
 
@@ -302,12 +309,17 @@ def _shape(shape: onnx.TensorShapeProto) -> Shape:
     )
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, Shape]:
+def _inferred(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
+    """Return what follows from a model alone of the types and shapes of its tensors."""
     from onnx import shape_inference
 
     graph = shape_inference.infer_shapes(model).graph
+    return {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
+
+
+def _shapes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Shape]:
     return {
         value.name: _shape(value.type.tensor_type.shape)
-        for value in (*graph.input, *graph.value_info, *graph.output)
+        for value in values
         if value.type.tensor_type.HasField("shape")
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import checks, external, precheck, stored, wire
+from photonpu.compiler import checks, external, precheck, stored, weights, wire
+from photonpu.compiler.checked import Checked
 from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.walk import quoted
 from photonpu.errors import ModelError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read(
-    model: str | Path | bytes | onnx.ModelProto, *, limits: Limits = DEFAULT
+    model: str | Path | bytes | onnx.ModelProto | Checked, *, limits: Limits = DEFAULT
 ) -> onnx.ModelProto:
     """Read a model and check it; compiled code sees nothing of it before it is checked.
 
@@ -23,7 +24,8 @@ def read(
     ----------
     model
         A path, the bytes of a file, or a model in memory, which is left as it is. Weights in other
-        files are read for a path only, and only from plain files in its folder or below.
+        files are read for a path only, and only from plain files in its folder or below. What was
+        checked already is handed back.
     limits
         How much the model may ask for.
 
@@ -43,11 +45,12 @@ def read(
     """
     import onnx
 
+    if isinstance(model, Checked):
+        return model.proto
     if isinstance(model, onnx.ModelProto):
         label = f"model {quoted(model.graph.name)}"
         precheck.check_counts(model, limits)
-        proto = onnx.ModelProto()
-        proto.CopyFrom(model)
+        proto = weights.copied(model)
         checks.check_text(proto, label)
     elif isinstance(model, bytes):
         label = f"a model of {len(model)} bytes"
@@ -68,7 +71,8 @@ def read(
     if proto.functions:
         from onnx import inliner
 
-        proto = inliner.inline_local_functions(proto)
+        light, _ = weights.part(proto)
+        weights.replace_nodes(proto, inliner.inline_local_functions(light))
     checks.check_numbers(proto)
     drop_constant_inputs(proto)
     return proto

@@ -8,19 +8,22 @@ there, before the photonic nodes that read it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from photonpu.compiler.graph import Graph, Node
+from photonpu.compiler import weights
+from photonpu.compiler.graph import Array, Graph, Node
 from photonpu.compiler.operations import operators
 from photonpu.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Segment", "cut", "model", "operators"]
+__all__ = ["Segment", "apart", "cut", "model", "operators"]
+
+_NUMBERS = "biuf"  # NumPy's own kinds of numbers: any file and any session takes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,22 @@ def _segment(graph: Graph, nodes: Sequence[Node]) -> Segment:
     )
 
 
+def apart(graph: Graph, nodes: Iterable[Node]) -> dict[str, Array]:
+    """Return those constants of nodes that `model` makes inputs: a file could not hold them.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    nodes
+        Some of its nodes.
+    """
+    read = dict.fromkeys(name for node in nodes for name in node.reads if name in graph.constants)
+    numbers = (n for n in read if graph.constants[n].dtype.kind in _NUMBERS)
+    chosen = weights.large({name: graph.constants[name].nbytes for name in numbers})
+    return {name: graph.constants[name] for name in read if name in chosen}
+
+
 def model(
     graph: Graph,
     nodes: Iterable[Node],
@@ -113,7 +132,8 @@ def model(
     Returns
     -------
     bytes
-        A serialised model with the constants that these nodes read.
+        A serialised model with the constants that these nodes read; those of `apart` are inputs
+        behind the others.
 
     Raises
     ------
@@ -131,14 +151,18 @@ def model(
                 "the model without sequences and optional values"
             )
     needed = dict.fromkeys(name for node in nodes for name in node.reads)
-    constants = [name for name in needed if name in graph.constants]
+    large = apart(graph, nodes)
+    constants = [name for name in needed if name in graph.constants and name not in large]
     domains = dict.fromkeys(["", *(domain for node in nodes for domain in _domains(node))])
     proto = helper.make_model(
         onnx.GraphProto(
             name=graph.name,
-            node=[node.proto() for node in nodes],
+            node=[proto for node in nodes for proto in _protos(graph, node)],
             initializer=[numpy_helper.from_array(graph.constants[n], n) for n in constants],
-            input=[_value(graph, name, dtypes) for name in inputs],
+            input=[
+                *(_value(graph, name, dtypes) for name in inputs),
+                *(_constant_value(name, value) for name, value in large.items()),
+            ],
             output=[_value(graph, name, dtypes) for name in outputs],
         ),
         ir_version=max(graph.ir_version, 4),
@@ -150,6 +174,16 @@ def model(
         producer_name="photonpu",
     )
     return bytes(proto.SerializeToString())
+
+
+def _protos(graph: Graph, node: Node) -> list[onnx.NodeProto]:
+    """Write a node; the bias that a pass gave a MatMul is an Add, since ONNX's MatMul has none."""
+    if node.domain or node.op != "MatMul" or len(node.inputs) < 3:
+        return [node.proto()]
+    product = graph.fresh(f"{node.outputs[0]}/product")
+    matmul = replace(node, inputs=node.inputs[:2], outputs=(product,))
+    add = Node(f"{node.name}/bias", "Add", "", (product, node.inputs[2]), node.outputs)
+    return [matmul.proto(), add.proto()]
 
 
 def _domains(node: Node) -> list[str]:
@@ -181,3 +215,11 @@ def _value(graph: Graph, name: str, dtypes: Mapping[str, np.dtype[Any]]) -> onnx
     element = onnx.TensorProto.STRING if text else helper.np_dtype_to_tensor_dtype(kind)
     axes = [None] * len(graph.shapes[name]) if name in graph.shapes else None
     return helper.make_tensor_value_info(name, element, axes)
+
+
+def _constant_value(name: str, value: Array) -> onnx.ValueInfoProto:
+    """Describe a constant that is an input."""
+    from onnx import helper
+
+    element = helper.np_dtype_to_tensor_dtype(value.dtype)
+    return helper.make_tensor_value_info(name, element, value.shape)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import onnx
 import onnxruntime
 from onnx import helper
+
+from photonpu.errors import UnsupportedModelError
 
 
 def clamp(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,6 +30,51 @@ def clamp(model: onnx.ModelProto) -> onnx.ModelProto:
         if entry.domain in ("", "ai.onnx"):
             entry.version = min(entry.version, opset)
     return clamped
+
+
+def fitted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model that onnxruntime knows the versions of and that means the same.
+
+    Parameters
+    ----------
+    model
+        A checked model; left as it is, and returned itself if nothing is to change.
+
+    Raises
+    ------
+    UnsupportedModelError
+        An operator was changed in a later operator set than onnxruntime knows.
+    """
+    format_version, opset = newest_versions()
+    wanted = max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=0)
+    if model.ir_version <= format_version and wanted <= opset:
+        return model
+    if wanted > opset:
+        for node in nodes_of(model.graph):
+            _check_unchanged(node, wanted, opset)
+    return clamp(model)
+
+
+def _check_unchanged(node: onnx.NodeProto, wanted: int, known: int) -> None:
+    """Refuse an operator that `wanted` has in another version than `known`."""
+    if node.domain not in ("", "ai.onnx"):
+        return
+    since = onnx.defs.get_schema(node.op_type, wanted).since_version
+    if since > known:
+        raise UnsupportedModelError(
+            f"node '{node.name or ', '.join(node.output)}' ({node.op_type}) is of operator set "
+            f"{since} and this onnxruntime knows up to {known}: upgrade onnxruntime, or export the "
+            f"model for operator set {known}"
+        )
+
+
+def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph and of all graphs inside them."""
+    for node in graph.node:
+        yield node
+        for record in node.attribute:
+            for inner in (record.g, *record.graphs):
+                yield from nodes_of(inner)
 
 
 @functools.cache

@@ -26,7 +26,7 @@ def test_a_graph_prints_one_thing_a_line() -> None:
         "constant most: float32[]\n"
         "t = Conv(x, w) {strides=[2, 2]}\n"
         "y = Clip(t, -, most)\n"
-        "output y: float32[?, ?, ?, ?]\n"
+        "output y: float32[N, 4, 4, 4]\n"
     )
 
 

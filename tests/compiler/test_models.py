@@ -34,7 +34,7 @@ MODELS = {
 
 def compiled(path: Path, feeds: dict[str, Array]) -> Graph:
     shapes = {name: value.shape for name, value in feeds.items()}
-    return passes.run(from_model(simplifier.simplify(reader.read(path), shapes)))
+    return passes.run(from_model(*simplifier.simplify(reader.read(path), shapes)))
 
 
 def recorded(assets: Path, name: str) -> tuple[dict[str, Array], list[Array]]:

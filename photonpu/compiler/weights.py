@@ -1,0 +1,213 @@
+"""Large weights beside a model: protocol buffers can neither be written nor copied over 2 GiB.
+
+A model whose weights are small stays as it is. Of a larger one the large weights become inputs,
+and their numbers arrays, so that whatever reads the rest (onnx's checker, shape inference and
+inliner, onnxruntime) gets a file of ordinary size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from photonpu.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+    from google.protobuf.message import Message  # type: ignore[import-untyped]
+
+Array = NDArray[Any]
+
+#: Weights that a file holds together; half of what a protocol buffer can, for all else that it has.
+LARGE_BYTES = 2**30
+#: A weight of this size stays in the file even then.
+SMALL_BYTES = 2**20
+#: Element types whose arrays any tool of ours can hold; others (text, 4 bits) stay in the model.
+_WHOLE_BYTES = "FLOAT DOUBLE FLOAT16 BFLOAT16 INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64"
+
+
+class Parted(NamedTuple):
+    """A model, and the numbers of those of its inputs that are weights.
+
+    Attributes
+    ----------
+    model
+        The model, its large weights among its inputs.
+    apart
+        Their numbers by name, read-only.
+    """
+
+    model: onnx.ModelProto
+    apart: Mapping[str, Array]
+
+
+def part(model: onnx.ModelProto) -> Parted:
+    """Take the large weights out of a model that has more than `LARGE_BYTES` of them.
+
+    Parameters
+    ----------
+    model
+        The model; left as it is, and returned itself if its weights are small.
+
+    Raises
+    ------
+    ModelError
+        The numbers of a weight do not fit its shape.
+    """
+    names = _large_weights(model)
+    if not names:
+        return Parted(model, MappingProxyType({}))
+    chosen = [tensor for tensor in model.graph.initializer if tensor.name in names]
+    apart = {tensor.name: array(tensor) for tensor in chosen}
+    return Parted(_without(model, names), MappingProxyType(apart))
+
+
+def outline(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return what onnx's checker may see of a model: it refuses what onnxruntime accepts.
+
+    Parameters
+    ----------
+    model
+        The model, which is returned itself if there is nothing to change.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Large weights are inputs, and an input or output without type or shape is a float number.
+    """
+    names = _large_weights(model)
+    vague = [value.name for value in _interface(model) if _is_vague(value)]
+    if not names and not vague:
+        return model
+    shown = _without(model, names)
+    for value in _interface(shown):
+        if _is_vague(value):
+            kind = value.type.tensor_type
+            kind.elem_type = kind.elem_type or 1
+            kind.shape.SetInParent()
+    return shown
+
+
+def _interface(model: onnx.ModelProto) -> Iterable[onnx.ValueInfoProto]:
+    return (*model.graph.input, *model.graph.output)
+
+
+def _is_vague(value: onnx.ValueInfoProto) -> bool:
+    """Say whether the type or the shape of a tensor is missing."""
+    kind = value.type.WhichOneof("value")
+    return kind is None or (kind == "tensor_type" and not value.type.tensor_type.HasField("shape"))
+
+
+def copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a model of any size, each of whose weights has less than 2 GiB."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    _copy(model, copy, skip=("graph",))
+    _copy(model.graph, copy.graph, skip=("initializer",))
+    for tensor in model.graph.initializer:
+        _copy(tensor, copy.graph.initializer.add())
+    return copy
+
+
+def replace_nodes(model: onnx.ModelProto, other: onnx.ModelProto) -> None:
+    """Give a model in place the nodes and operator sets of another, and no functions."""
+    for field in ("functions", "opset_import"):
+        model.ClearField(field)
+    model.opset_import.extend(other.opset_import)
+    for field in ("node", "value_info"):
+        model.graph.ClearField(field)
+        getattr(model.graph, field).extend(getattr(other.graph, field))
+
+
+def digest(model: onnx.ModelProto) -> str:
+    """Return a hash of all that a model holds, of its file if its weights are small."""
+    light, apart = part(model)
+    found = hashlib.sha256(light.SerializeToString(deterministic=True))
+    for name in sorted(apart):
+        found.update(apart[name].data)
+    return found.hexdigest()
+
+
+def array(tensor: onnx.TensorProto) -> Array:
+    """Return the numbers of a constant.
+
+    Raises
+    ------
+    ModelError
+        They do not fit its shape.
+    """
+    from onnx import numpy_helper
+
+    try:
+        numbers: Array = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"initializer '{tensor.name}' is malformed: {error}; export the model again"
+        ) from error
+    numbers.flags.writeable = False
+    return numbers
+
+
+def nbytes(tensor: onnx.TensorProto) -> int:
+    """Return the size that a constant's type and shape ask for."""
+    from onnx import helper
+
+    return math.prod(tensor.dims) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def large(sizes: Mapping[str, int]) -> frozenset[str]:
+    """Return which constants are to stand apart; none if a file can hold them all.
+
+    Parameters
+    ----------
+    sizes
+        Name -> bytes.
+    """
+    if sum(sizes.values()) <= LARGE_BYTES:
+        return frozenset()
+    return frozenset(name for name, size in sizes.items() if size > SMALL_BYTES)
+
+
+def _large_weights(model: onnx.ModelProto) -> frozenset[str]:
+    """Return which weights of a model are to stand apart."""
+    import onnx
+
+    kinds = {onnx.TensorProto.DataType.Value(name) for name in _WHOLE_BYTES.split()}
+    given = {value.name for value in model.graph.output}
+    weights = (t for t in model.graph.initializer if t.data_type in kinds and t.name not in given)
+    return large({tensor.name: nbytes(tensor) for tensor in weights})
+
+
+def _without(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+    """Return a copy of a model in which these weights are inputs."""
+    import onnx
+    from onnx import helper
+
+    light = onnx.ModelProto()
+    _copy(model, light, skip=("graph",))
+    _copy(model.graph, light.graph, skip=("initializer",))
+    declared = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if tensor.name not in names:
+            light.graph.initializer.append(tensor)
+        elif tensor.name not in declared:
+            kind, shape = tensor.data_type, list(tensor.dims)
+            light.graph.input.append(helper.make_tensor_value_info(tensor.name, kind, shape))
+    return light
+
+
+def _copy(source: Message, target: Message, skip: Collection[str] = ()) -> None:
+    """Copy the fields of a message one by one: as a whole it may be too large."""
+    for field, value in source.ListFields():
+        if field.name in skip:
+            continue
+        if hasattr(value, "MergeFrom"):
+            getattr(target, field.name).MergeFrom(value)
+        else:
+            setattr(target, field.name, value)
