@@ -34,6 +34,8 @@ class HostRunner:
         options.log_severity_level = 4
         # Threads that spin while they wait would take the cores from the photonic steps.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # onnxruntime would compute fractions in integers where it finds converters around them.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._step = step
         try:
             self._session = onnxruntime.InferenceSession(
@@ -50,7 +52,7 @@ class HostRunner:
         InputError
             onnxruntime fails, for instance on shapes that the model cannot take.
         """
-        feeds = {name: values[name] for name in self._step.inputs}
+        feeds = {name: values[name] for name in self._step.inputs} | dict(self._step.constants)
         try:
             outputs = self._session.run(list(self._step.outputs), feeds)
         except Exception as error:  # as above
