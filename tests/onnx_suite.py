@@ -21,7 +21,10 @@ from photonpu.hardware import Machine
 #: Meshes of a size at which thousands of small tiles are quick to decompose.
 MACHINE = Machine.preset("ideal").override({"mesh.ports": 16})
 #: Operators with a lowering.
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+PRODUCTS = frozenset(
+    {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+    | {"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
+)
 #: Largest difference from onnxruntime that is allowed, as a share of the largest output.
 GATE = 1e-5
 

@@ -128,12 +128,58 @@ Softsign Sqrt Tan Tanh Elu Celu Selu Mish"""
 _REDUCTIONS = """ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum GlobalAveragePool GlobalMaxPool
 ArgMax ArgMin CumSum"""
 
+
+def _blockwise(sizes: Sizes) -> int:
+    """Two operations a multiply-accumulate with a matrix of `K` rows, packed into few bits."""
+    inner: int = sizes.node.values().get("K", 1)
+    return 2 * inner * sizes.elements_out
+
+
+def _attention(sizes: Sizes) -> int:
+    """Two operations a multiply-accumulate of projections, scores and values, five a Softmax's."""
+    *batch, length, width = sizes.inputs[0] or (1, 1)
+    rows, hidden = math.prod(batch), sizes.inputs[1][-1] // 3
+    heads: int = sizes.node.values().get("num_heads", 1)
+    scores = rows * length * length
+    return rows * length * 2 * width * 3 * hidden + 4 * scores * hidden + 5 * scores * heads
+
+
 #: What an operator is charged that is in no row.
 OTHERS = _each(1)
+_MICROSOFT = "com.microsoft."
+#: Quantised product -> the places of its two factors among its inputs.
+FACTORS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "ConvInteger": (0, 1),
+        "MatMulInteger": (0, 1),
+        "QLinearConv": (0, 3),
+        "QLinearMatMul": (0, 3),
+        f"{_MICROSOFT}DynamicQuantizeMatMul": (0, 1),
+        f"{_MICROSOFT}MatMulIntegerToFloat": (0, 1),
+        f"{_MICROSOFT}QGemm": (0, 3),
+        f"{_MICROSOFT}QLinearConv": (0, 3),
+    }
+)
 #: Operators whose operations are multiply-accumulates, two operations each.
 PRODUCTS = (
     *("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "LSTM", "GRU", "RNN"),
-    *("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
+    *FACTORS,
+    *(f"{_MICROSOFT}{op}" for op in ("DynamicQuantizeLSTM", "MatMulNBits", "QAttention")),
+)
+#: Operators of onnxruntime on integers, and what they cost: one with a single input of 8 bits is
+#: a table look-up; others dequantise each input (2), compute, and quantise (5).
+_INTEGERS: Mapping[str, Count] = MappingProxyType(
+    {
+        **dict.fromkeys(("QLinearSigmoid", "QLinearLeakyRelu"), _each(1)),
+        **dict.fromkeys(("QLinearConcat", "QLinearWhere"), _each(7)),
+        **dict.fromkeys(("QLinearAdd", "QLinearMul"), _each(10)),
+        **dict.fromkeys(("QLinearGlobalAveragePool", "QLinearReduceMean"), _reduced),
+        "QLinearAveragePool": _pool,
+        "QLinearSoftmax": _each(12),
+        "DynamicQuantizeLSTM": _recurrent,
+        "MatMulNBits": _blockwise,
+        "QAttention": _attention,
+    }
 )
 #: Operator -> its count; see the module's text. The text of a count is its row in the manual.
 OPERATIONS: Mapping[str, Count] = MappingProxyType(
@@ -159,10 +205,14 @@ OPERATIONS: Mapping[str, Count] = MappingProxyType(
         "Conv": _conv,
         "ConvTranspose": _conv_transpose,
         "Einsum": _einsum,
-        "ConvInteger": _conv,
-        "MatMulInteger": _matmul,
-        "QLinearConv": _factors(_conv, 0, 3),
-        "QLinearMatMul": _factors(_matmul, 0, 3),
+        "DequantizeLinear": _each(2),
+        "QuantizeLinear": _each(5),
+        "DynamicQuantizeLinear": _each(7),
+        **{
+            op: _factors(_conv if op.endswith(("Conv", "ConvInteger")) else _matmul, *places)
+            for op, places in FACTORS.items()
+        },
+        **{f"{_MICROSOFT}{op}": count for op, count in _INTEGERS.items()},
     }
 )
 
@@ -198,11 +248,11 @@ def operators(
     counted = []
     for node in nodes:
         sizes = Sizes(node, tuple(map(shape, node.inputs)), tuple(map(shape, node.outputs)))
-        count = OTHERS if node.domain else OPERATIONS.get(node.op, OTHERS)
+        count = OPERATIONS.get(node.operator, OTHERS)
         counted.append(
             HostOperator(
                 name=node.name,
-                op=node.op,
+                op=node.operator,
                 operations=count(sizes) // samples,
                 elements_in=sum(math.prod(shape(n)) for n in node.reads) // samples,
                 elements_out=sum(math.prod(shape(n)) for n in node.writes) // samples,

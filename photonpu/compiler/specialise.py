@@ -10,6 +10,8 @@ import onnx
 from onnx import numpy_helper
 
 from photonpu.compiler.lowerings import LOWERINGS
+from photonpu.compiler.operations import FACTORS
+from photonpu.compiler.passes.quantised import REWRITES
 
 Feeds = Mapping[str, Any]
 
@@ -20,7 +22,7 @@ def products(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     inside += [function.node for function in model.functions]
     while inside:
         for node in inside.pop():
-            if node.op_type in LOWERINGS:
+            if node.op_type in LOWERINGS or _operator(node) in REWRITES:
                 yield node
             for record in node.attribute:
                 inside += [graph.node for graph in (record.g, *record.graphs)]
@@ -40,7 +42,8 @@ def matrices_among(graph: onnx.GraphProto, feeds: Feeds) -> frozenset[str]:
     -------
     frozenset of str
         Names of inputs, read as they are or transposed: weight and bias of Conv and
-        ConvTranspose, and of Gemm and MatMul that factor which leaves the other free to stream.
+        ConvTranspose, and of Gemm and MatMul that factor which leaves the other free to stream; of
+        their quantised kin the scales and zero points too.
     """
     known = {tensor.name for tensor in graph.initializer}
     origin: dict[str, str] = {}
@@ -51,29 +54,36 @@ def matrices_among(graph: onnx.GraphProto, feeds: Feeds) -> frozenset[str]:
             origin[node.output[0]] = origin.get(node.input[0], node.input[0])
     found: set[str] = set()
     for node in graph.node:
-        if node.op_type in LOWERINGS and not node.domain:
+        if _operator(node) in LOWERINGS or _operator(node) in REWRITES:
             operands = [origin.get(name, name) for name in node.input]
             held = _held(node, operands, feeds, known | found)
             found.update(name for name in held if name in feeds)
     return frozenset(found)
 
 
+def _operator(node: onnx.NodeProto) -> str:
+    """Return the operator of a node with its domain, if that is not ONNX's own."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
 def _held(
     node: onnx.NodeProto, operands: list[str], feeds: Feeds, known: set[str]
 ) -> tuple[str, ...]:
     """Return those operands of a product that the mesh would hold rather than stream."""
-    left, right, *bias = operands
+    places = FACTORS.get(_operator(node), (0, 1))
+    left, right = (operands[place] for place in places)
+    bias = [name for place, name in enumerate(operands) if place not in places]
     if left == right or (left in known and right in known):
         return ()
-    if node.op_type in ("Conv", "ConvTranspose"):
+    if node.op_type in ("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"):
         return () if left in known else (right, *bias)
     if left in known or right in known:
         return tuple(bias)
-    if node.op_type == "Gemm":
+    if node.op_type in ("Gemm", "QGemm"):
         transposed = any(record.name == "transA" and record.i for record in node.attribute)
         return (left if transposed else right, *bias)
     two_axes = [name for name in (right, left) if np.ndim(feeds.get(name, ())) == 2]
-    return tuple(two_axes[:1])
+    return (two_axes[0], *bias) if two_axes else ()
 
 
 def specialise(model: onnx.ModelProto, feeds: Feeds, matrices: frozenset[str]) -> onnx.ModelProto:

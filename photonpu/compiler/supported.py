@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from photonpu.compiler.lowerings import LOWERINGS
+from photonpu.compiler.lowerings import CONTRACTIONS, LOWERINGS
 from photonpu.compiler.operations import OPERATIONS, OTHERS
+from photonpu.compiler.passes.quantised import REWRITES
 
 
 def on_mesh() -> dict[str, str]:
-    """Return what each operator with a lowering becomes on the mesh, in a sentence."""
-    return {op: _sentence(lowering) for op, lowering in LOWERINGS.items()}
+    """Return what each operator that can go to the mesh becomes there, in a sentence."""
+    entries = {**CONTRACTIONS, **LOWERINGS, **REWRITES}
+    return {op: _sentence(entry) for op, entry in sorted(entries.items())}
 
 
 def digital() -> dict[str, str]:
