@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photonpu.compiler import reader
+from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
 from photonpu.compiler.pipeline import Array, name_of, shapes_of, simplified
@@ -81,7 +82,7 @@ class Inspection:
 
 
 def inspect(
-    model: str | Path | bytes | onnx.ModelProto,
+    model: str | Path | bytes | onnx.ModelProto | Checked,
     machine: Machine | str = "mzi64-eo",
     *,
     calibration: Array | Mapping[str, Array] | None = None,
@@ -95,7 +96,7 @@ def inspect(
     Parameters
     ----------
     model
-        Path, bytes or `onnx.ModelProto`.
+        Path, bytes or `onnx.ModelProto`, or what was read and checked already.
     machine
         The machine, or the name of a preset.
     calibration

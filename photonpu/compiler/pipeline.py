@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from photonpu.compiler import activations, calibrate, passes, reader, segments, simplifier, weights
 from photonpu.compiler.activations import ActivationProduct, FactorRanges
 from photonpu.compiler.calibrate import Ranges, Tiles
+from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
@@ -57,7 +58,7 @@ class Factors:
 
 
 def compile(
-    model: str | Path | bytes | onnx.ModelProto,
+    model: str | Path | bytes | onnx.ModelProto | Checked,
     machine: Machine | str = "mzi64-eo",
     *,
     calibration: Array | Mapping[str, Array] | None = None,
@@ -72,7 +73,7 @@ def compile(
     Parameters
     ----------
     model
-        Path, bytes or `onnx.ModelProto`.
+        Path, bytes or `onnx.ModelProto`, or what was read and checked already.
     machine
         The machine, or the name of a preset.
     calibration
@@ -404,8 +405,10 @@ def _known(info: TensorInfo, shape: tuple[int, ...]) -> TensorInfo:
     return replace(info, shape=(*info.shape[:1], *rest))
 
 
-def name_of(model: str | Path | bytes | onnx.ModelProto, proto: onnx.ModelProto) -> str:
+def name_of(model: str | Path | bytes | onnx.ModelProto | Checked, proto: onnx.ModelProto) -> str:
     """Return what to call the program when nobody said."""
     if isinstance(model, str | Path):
         return Path(model).stem
+    if isinstance(model, Checked):
+        return model.name
     return proto.graph.name or "model"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from photonpu.compiler import reader, simplifier
+from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import EVERYTHING, Choice
 from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Source:
     """What is compiled: the arguments of `photonpu.compile`."""
 
-    model: str | Path | bytes | onnx.ModelProto
+    model: str | Path | bytes | onnx.ModelProto | Checked
     machine: Machine
     calibration: Array | Mapping[str, Array] | None = None
     shapes: Mapping[str, Sequence[int]] | None = None
@@ -101,7 +102,7 @@ def program(source: Source) -> str:
 
 
 def stage_text(
-    model: str | Path | bytes | onnx.ModelProto,
+    model: str | Path | bytes | onnx.ModelProto | Checked,
     machine: Machine | str = "mzi64-eo",
     stage: str = "program",
     *,

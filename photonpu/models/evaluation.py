@@ -20,6 +20,7 @@ from photonpu.progress import progress
 if TYPE_CHECKING:
     import onnx
 
+    from photonpu.compiler.checked import Checked
     from photonpu.hardware import Chip, Machine
     from photonpu.program import Program
 
@@ -40,7 +41,7 @@ def evaluate(
     noise: str | Collection[str] = "full",
     seed: int = 0,
     machine: Machine | None = None,
-    reference: str | Path | bytes | onnx.ModelProto | None = None,
+    reference: str | Path | bytes | onnx.ModelProto | Checked | None = None,
     threshold: float = 0.5,
     baseline: bool = True,
     batch: int = 8,
@@ -159,7 +160,7 @@ def _check(
 def _networks(
     program: Program,
     dataset: Dataset,
-    reference: str | Path | bytes | onnx.ModelProto | None,
+    reference: str | Path | bytes | onnx.ModelProto | Checked | None,
     chips: tuple[int | Chip, ...],
     noise: str | Collection[str],
     seed: int,
@@ -190,7 +191,7 @@ def _networks(
 
 
 def _float_network(
-    reference: str | Path | bytes | onnx.ModelProto, dataset: Dataset
+    reference: str | Path | bytes | onnx.ModelProto | Checked, dataset: Dataset
 ) -> tuple[Network, int]:
     """Return the ONNX model in onnxruntime, and the cases it takes at a time."""
     import onnxruntime

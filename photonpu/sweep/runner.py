@@ -23,6 +23,7 @@ from photonpu.sweep.study import Interval, Outcome, Study
 if TYPE_CHECKING:
     import onnx
 
+    from photonpu.compiler.checked import Checked
     from photonpu.models.datasets import Dataset
     from photonpu.program import Program
 
@@ -30,7 +31,7 @@ CALIBRATION_SAMPLES = 8
 
 
 def sweep(
-    model: str | Path | bytes | onnx.ModelProto,
+    model: str | Path | bytes | onnx.ModelProto | Checked,
     machine: str | Path | Machine,
     space: Mapping[str, Sequence[object]],
     *,

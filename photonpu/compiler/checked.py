@@ -1,0 +1,25 @@
+"""A model that was read and checked already, so that nobody checks it twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """What `photonpu.compiler.reader.read` gave, with the name of the file that it came from.
+
+    Attributes
+    ----------
+    proto
+        The model. It is shared: nobody may change it.
+    name
+        What to call programs that are compiled from it.
+    """
+
+    proto: onnx.ModelProto
+    name: str
