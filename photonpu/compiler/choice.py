@@ -145,7 +145,7 @@ def _named(proto: onnx.ModelProto) -> list[tuple[str, onnx.NodeProto]]:
 
 
 def _merged(graph: Graph, proto: onnx.ModelProto) -> Iterable[tuple[Node, set[str]]]:
-    """Yield each node with the nodes of the file that lie between its inputs and its outputs."""
+    """Yield each node with those of the file between its inputs and outputs, its weights' too."""
     maker = {output: (name, node) for name, node in _named(proto) for output in node.output}
     tensors = {value.name for value in proto.graph.input} | set(maker)
     for node in graph.nodes:

@@ -43,6 +43,8 @@ def to_dict(inspection: Inspection) -> dict[str, object]:
                     for stream in product.geometry.streams
                 ],
                 "groups": product.geometry.groups,
+                "reprogrammed": product.held or None,
+                "matrices_a_sample": product.matrices,
                 "vectors": list(product.vectors),
                 "tiles": product.tiles,
                 "utilisation": inspection.used([product]),
@@ -147,13 +149,15 @@ def _matrices(inspection: Inspection) -> str:
 
 
 def _shapes(product: OnMesh) -> str:
-    """Return the shapes of a product's matrices: ``12x5``, or ``8 groups of 1x9``."""
+    """Return the shapes of a product's matrices: ``12x5``, ``8 groups of 1x9``, and how often."""
     groups = product.geometry.groups
     shapes = []
     for stream in product.geometry.streams:
         rows, columns = product.geometry.matrix_shape(stream)
         shapes.append(f"{rows // groups}x{columns // groups}")
     text = " + ".join(shapes)
+    if product.held:
+        return f"{product.matrices} of {text}, reprogrammed for each sample"
     return text if groups == 1 else f"{groups} groups of {text}"
 
 

@@ -19,6 +19,7 @@ from photonpu.simulator import engine, kernels
 from photonpu.simulator.engine import Detection
 
 Singles = NDArray[np.float32]
+_CHUNK_TILES = 1024  # that are decomposed at once: 130 MiB of phases and fields at 64 ports
 Run = Callable[[Singles, Singles, int], Singles]  # factors and index of the first sample
 
 
@@ -60,20 +61,30 @@ def _layer(
 ) -> Run:
     def run(left: Singles, right: Singles, first: int) -> Singles:
         vectors, matrices, entry = factors.split(left, right, step.held)
-        tiles = programmed(step, matrices, machine)
-        fields = engine.bank_matrices(tiles, machine, chip, sources)
-        places = [(m * step.tiles, (m + 1) * step.tiles) for m in range(len(matrices))]
-        if receiver.perfect:
-            rows = _exact(vectors, tiles, fields, places, entry)
-        else:
-            start = first * step.vectors
-            rows = _detected(vectors, step, tiles, fields, entry, receiver, start, first_tile)
+        if not receiver.perfect:
+            vectors = kernels.quantise(vectors, step.input_range, receiver.dac_levels)
+        count, each, _ = vectors.shape
+        rows = np.empty((count, each, step.rows), np.float32)
+        order = np.argsort(entry, kind="stable")
+        bounds = np.searchsorted(entry[order], np.arange(len(matrices) + 1))
+        chunk = max(1, _CHUNK_TILES // step.tiles)
+        for begin in range(0, len(matrices), chunk):
+            tiles = programmed(step, matrices[begin : begin + chunk], machine, begin)
+            fields = engine.bank_matrices(tiles, machine, chip, sources)
+            for place in range(len(tiles) // step.tiles):
+                through = _through(step, tiles, fields, place, receiver, first_tile)
+                here = slice(*bounds[begin + place : begin + place + 2])
+                for index in order[here].tolist():
+                    start = first * step.vectors + index * each
+                    rows[index] = through(np.ascontiguousarray(vectors[index]), start)
         return factors.join(rows, left.shape, right.shape, step.held)
 
     return run
 
 
-def programmed(step: ReprogrammedStep, matrices: Singles, machine: Machine) -> TileBank:
+def programmed(
+    step: ReprogrammedStep, matrices: Singles, machine: Machine, begin: int = 0
+) -> TileBank:
     """Turn matrices of activations into phases.
 
     Parameters
@@ -84,6 +95,8 @@ def programmed(step: ReprogrammedStep, matrices: Singles, machine: Machine) -> T
         (P, R, C) of one or more samples.
     machine
         What they are for.
+    begin
+        Index of the first of them in the batch.
 
     Returns
     -------
@@ -99,7 +112,7 @@ def programmed(step: ReprogrammedStep, matrices: Singles, machine: Machine) -> T
         machine.mesh.topology,
         machine.cores,
     )
-    order = np.arange(len(places)) % (step.matrices * step.tiles)
+    order = (begin * step.tiles + np.arange(len(places))) % (step.matrices * step.tiles)
     return replace(
         tiles,
         core=(order % machine.cores).astype(np.int32),
@@ -108,51 +121,29 @@ def programmed(step: ReprogrammedStep, matrices: Singles, machine: Machine) -> T
     )
 
 
-def _exact(
-    vectors: Singles,
-    tiles: TileBank,
-    fields: NDArray[np.float64],
-    places: list[tuple[int, int]],
-    entry: NDArray[np.intp],
-) -> Singles:
-    """Multiply without converters or detector: (E, V, R)."""
-    _, _, columns = vectors.shape
-    rows = int((tiles.row + tiles.rows).max())
-    dense = [engine.dense(tiles, fields, place, (rows, columns)) for place in places]
-    with one_blas_thread():
-        return np.stack(
-            [inputs @ dense[matrix] for inputs, matrix in zip(vectors, entry, strict=True)]
-        )
-
-
-def _detected(
-    vectors: Singles,
+def _through(
     step: ReprogrammedStep,
     tiles: TileBank,
     fields: NDArray[np.float64],
-    entry: NDArray[np.intp],
+    place: int,
     receiver: Detection,
-    start: int,
     first_tile: int,
-) -> Singles:
-    """Multiply with converters and detector noise: (E, V, R)."""
-    inputs = kernels.quantise(vectors, step.input_range, receiver.dac_levels)
-    arranged = {}
-    found = []
-    for index, matrix in enumerate(entry.tolist()):
-        if matrix not in arranged:
-            begin = matrix * step.tiles
-            ordered = engine.arranged(tiles, fields, (begin, begin + step.tiles), step.rows)
-            keys = ordered.tile.copy()
-            keys[:, 3] += first_tile - begin
-            arranged[matrix] = replace(ordered, tile=keys)
-        found.append(
-            engine.stream_vectors(
-                np.ascontiguousarray(inputs[index]),
-                arranged[matrix],
-                step.input_range,
-                start + index * inputs.shape[1],
-                receiver,
-            )
-        )
-    return np.stack(found)
+) -> Callable[[Singles, int], Singles]:
+    """Prepare one matrix of several: it takes vectors (V, C) and the index of the first of them."""
+    span = place * step.tiles, (place + 1) * step.tiles
+    if receiver.perfect:
+        dense = engine.dense(tiles, fields, span, (step.rows, step.columns))
+        return lambda vectors, _: _multiplied(vectors, dense)
+    matrix = engine.arranged(tiles, fields, span, step.rows)
+    keys = matrix.tile.copy()
+    keys[:, 3] += first_tile - span[0]
+    keyed = replace(matrix, tile=keys)
+    return lambda vectors, start: engine.stream_vectors(
+        vectors, keyed, step.input_range, start, receiver
+    )
+
+
+def _multiplied(vectors: Singles, dense: Singles) -> Singles:
+    """Multiply exactly; an infinity is found by the step that reads it."""
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+        return vectors @ dense
