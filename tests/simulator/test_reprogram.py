@@ -143,12 +143,13 @@ def test_the_range_of_an_adc_is_the_largest_partial_sum_in_units_of_tile_and_inp
 def test_cores_take_the_tiles_of_a_sample_in_turn() -> None:
     (step, _) = compiled().reprogrammed_steps
 
-    tiles = reprogram.programmed(step, numbers(4, step.rows, step.columns), SMALL)
+    three = SMALL.override({"cores": 3})
+    tiles = reprogram.programmed(step, numbers(4, step.rows, step.columns), three)
 
-    # Two matrices a sample of 2 x 2 tiles on 4 cores; the second sample as the first.
-    assert step.tiles == 4
-    each = [i % 4 for i in range(2 * step.tiles)]
-    assert tiles.core.tolist() == each * 2
+    # Two matrices of two tiles a sample: the second sample meets the cores of the first.
+    assert (step.matrices, step.tiles) == (2, 2)
+    assert tiles.core.tolist() == [0, 1, 2, 0] * 2
+    assert tiles.turn.tolist() == [0, 0, 0, 1] * 2
 
 
 def test_settling_phases_and_decomposition_are_counted_for_each_sample() -> None:
