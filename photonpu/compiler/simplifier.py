@@ -50,6 +50,8 @@ def simplify(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None 
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
+    # onnxruntime would quantise float weights that stand behind a DequantizeLinear.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     with tempfile.TemporaryDirectory(prefix="photonpu-") as folder:
         path = Path(folder) / "simplified.onnx"
         options.optimized_model_filepath = str(path)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from photonpu.compiler.graph import Graph
 from photonpu.compiler.passes.affine import fold_affine
 from photonpu.compiler.passes.constants import constants
+from photonpu.compiler.passes.contractions import reduce_contractions
 from photonpu.compiler.passes.dead import drop_dead
 from photonpu.compiler.passes.gemm import split_gemm
 from photonpu.compiler.passes.identities import drop_identities
+from photonpu.compiler.passes.quantised import REWRITES, dequantise, why_digital
 from photonpu.registry import Registry
 
 Pass = Callable[[Graph], Graph]
@@ -17,19 +19,25 @@ Pass = Callable[[Graph], Graph]
 PASSES: Registry[Pass] = Registry("pass")
 PASSES.register("constants")(constants)
 PASSES.register("drop_identities")(drop_identities)
+PASSES.register("dequantise")(dequantise)
 PASSES.register("split_gemm")(split_gemm)
+PASSES.register("reduce_contractions")(reduce_contractions)
 PASSES.register("fold_affine")(fold_affine)
 PASSES.register("drop_dead")(drop_dead)
 
 __all__ = [
     "PASSES",
+    "REWRITES",
     "Pass",
     "constants",
+    "dequantise",
     "drop_dead",
     "drop_identities",
     "fold_affine",
+    "reduce_contractions",
     "run",
     "split_gemm",
+    "why_digital",
 ]
 
 
