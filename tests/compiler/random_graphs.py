@@ -302,9 +302,9 @@ def matmul(d: Drawing) -> None:
 @step(3)
 def gemm(d: Drawing) -> None:
     if not any(len(shape) == 2 for shape in d.tensors.values()):
-        x = d.any_of(lambda shape: len(shape) > 0) or "x"
-        first, *others = d.tensors[x]
-        d.apply("Flatten", [x], (first, math.prod(others)), axis=1)
+        wide = d.any_of(lambda shape: len(shape) > 0) or "x"
+        first, *others = d.tensors[wide]
+        d.apply("Flatten", [wide], (first, math.prod(others)), axis=1)
     if (x := d.any_of(lambda shape: len(shape) == 2)) is None:
         return
     rows, columns = d.tensors[x]
