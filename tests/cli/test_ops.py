@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from photonpu.compiler.lowerings import LOWERINGS
+from photonpu.compiler.lowerings import CONTRACTIONS, LOWERINGS
 from photonpu.compiler.operations import OPERATIONS
+from photonpu.compiler.passes import REWRITES
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def test_every_operator_of_the_tables_is_listed(photonpu: CommandLine) -> None:
     listed = photonpu.json("ops")
-    assert set(listed["on_mesh"]) == set(LOWERINGS)
+    assert set(listed["on_mesh"]) == {*LOWERINGS, *CONTRACTIONS, *REWRITES}
     assert set(listed["digital"]) == set(OPERATIONS)
 
 
