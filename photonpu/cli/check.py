@@ -11,6 +11,7 @@ from photonpu.cli import options
 from photonpu.cli.output import emit
 
 
+@options.reads_models
 def check(
     model: options.Model,
     machine: options.MachineName = None,
@@ -27,6 +28,8 @@ def check(
     only: options.Only = None,
     activation_products: options.ActivationProducts = "digital",
     as_json: options.Json = False,
+    *,
+    reading: options.Reading,
 ) -> None:
     """Say what would run on the mesh, what would not and why.
 
@@ -38,11 +41,14 @@ def check(
 
     if model.endswith(".ppu"):
         raise typer.BadParameter(f"{model} is a program already", param_hint="MODEL")
+    target = read_machine(machine, settings)
+    samples = None if calibration is None else read_arrays(calibration)
+    shapes = read_shapes(shape)
     found = inspect(
-        read_model(model),
-        read_machine(machine, settings),
-        calibration=None if calibration is None else read_arrays(calibration),
-        shapes=read_shapes(shape),
+        read_model(model, reading, calibration=samples, shapes=shapes),
+        target,
+        calibration=samples,
+        shapes=shapes,
         keep_digital=keep_digital or (),
         only=only,
         activation_products=activation_products,

@@ -11,6 +11,7 @@ from photonpu.cli import options
 from photonpu.cli.output import emit
 
 
+@options.reads_models
 def compile_model(
     model: options.Model,
     output: Annotated[
@@ -33,6 +34,8 @@ def compile_model(
         ),
     ] = None,
     as_json: options.Json = False,
+    *,
+    reading: options.Reading,
 ) -> None:
     """Compile a model for a machine.
 
@@ -63,9 +66,10 @@ def compile_model(
     choice = read_choice(keep_digital, only, activation_products)
     with unranged():  # the program notes it
         if stop_after is not None:
+            target = read_machine(machine, settings)
             text = stage_text(
-                read_model(model),
-                read_machine(machine, settings),
+                read_model(model, reading, calibration=ranges, shapes=shapes),
+                target,
                 stop_after,
                 calibration=ranges,
                 shapes=shapes,
@@ -77,7 +81,7 @@ def compile_model(
             emit({"stage": stop_after, "lines": lines}, "\n".join(lines), as_json=as_json)
             return
         program, _ = read_program(
-            model, machine, settings, calibration=ranges, shapes=shapes, choice=choice
+            model, machine, settings, reading, calibration=ranges, shapes=shapes, choice=choice
         )
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     program.save(path)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from photonpu.simulator import Estimate
 
 
+@options.reads_models
 def estimate_cost(
     model: options.ModelOrProgram,
     batch: Annotated[int, typer.Option(min=1, help="Samples that run together.")] = 1,
@@ -36,6 +37,8 @@ def estimate_cost(
         float | None, typer.Option(metavar="MJ", help="Exit code 4 if the batch takes more.")
     ] = None,
     as_json: options.Json = False,
+    *,
+    reading: options.Reading,
 ) -> None:
     """Estimate latency, energy and area.
 
@@ -51,6 +54,7 @@ def estimate_cost(
             model,
             machine,
             settings,
+            reading,
             calibration=ranges,
             shapes=read_shapes(shape),
             choice=read_choice(keep_digital, only, activation_products),

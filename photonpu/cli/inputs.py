@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+    from photonpu.cli.options import Reading
+    from photonpu.compiler.checked import Checked
     from photonpu.compiler.choice import Choice
     from photonpu.hardware import Machine
     from photonpu.models.datasets import Dataset
     from photonpu.program import Program
 
+    Model = Path | onnx.ModelProto | Checked
     Arrays = NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
 
 SHIPPED = "shipped"
@@ -68,23 +71,50 @@ def read_machine(name: str | None, settings: Sequence[str] | None = None) -> Mac
     return machine.override(pairs(settings, "--set"))
 
 
-def read_model(name: str) -> Path | onnx.ModelProto:
-    """Return the file that `name` names, or the network of the zoo.
+def read_model(
+    name: str,
+    reading: Reading,
+    *,
+    calibration: Arrays | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Model:
+    """Return the model in the file that `name` names, checked, or the network of the zoo.
+
+    Files are read in a child process of bounded means unless they are trusted; what comes with
+    photonpu is. `calibration` and `shapes` say what the model will be compiled for.
 
     Raises
     ------
     ModelError
-        There is neither.
+        There is neither; or the file does not read, or asks for more than its limits.
+    InputError
+        A limit is no positive number.
     """
     from photonpu.models.zoo import MODELS, build, model_path
     from photonpu.registry import did_you_mean
 
     if Path(name).exists():
-        return Path(name)
+        from photonpu.compiler import sandbox
+        from photonpu.compiler.limits import Limits
+
+        limits = Limits(**reading.limits)  # type: ignore[arg-type]
+        if reading.trust:
+            return sandbox.read_trusted(name, limits=limits)
+        return sandbox.read_confined(
+            name, limits=limits, shapes=shapes, samples=_shapes_of(calibration)
+        )
     if name in MODELS:
         return build(name) if MODELS[name].file is None else model_path(name)
     guess = did_you_mean(name, MODELS) or "; `photonpu models` lists those that come with photonpu"
     raise ModelError(f"'{name}': no such file, and no model is called so{guess}")
+
+
+def _shapes_of(
+    arrays: Arrays | None,
+) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
+    if arrays is None or not isinstance(arrays, Mapping):
+        return None if arrays is None else arrays.shape
+    return {name: array.shape for name, array in arrays.items()}
 
 
 def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]] | None:
@@ -161,15 +191,18 @@ def read_choice(
 
 
 def read_program(
-    name: str,
+    source: str | Model,
     machine: str | None,
     settings: Sequence[str] | None,
+    reading: Reading,
     *,
     calibration: Arrays | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     choice: Choice | None = None,
 ) -> tuple[Program, Machine]:
     """Return the program in a ``.ppu`` file or compiled from a model, and the machine it runs on.
+
+    `source` is what a user named, or what `read_model` gave.
 
     Raises
     ------
@@ -186,12 +219,14 @@ def read_program(
     from photonpu.compiler.choice import EVERYTHING
 
     choice = choice or EVERYTHING
-    if not name.endswith(".ppu"):
+    if not isinstance(source, str) or not source.endswith(".ppu"):
         from photonpu.compiler import compile
 
         target = read_machine(machine, settings)
+        if isinstance(source, str):
+            source = read_model(source, reading, calibration=calibration, shapes=shapes)
         program = compile(
-            read_model(name),
+            source,
             target,
             calibration=calibration,
             shapes=shapes,
@@ -205,15 +240,17 @@ def read_program(
     from photonpu.simulator.session import fitting
 
     if calibration is not None or shapes:
-        raise InputError(f"'{name}' was compiled already: --calibration and --shape are for models")
+        raise InputError(
+            f"'{source}' was compiled already: --calibration and --shape are for models"
+        )
     if choice != EVERYTHING:
         raise InputError(
-            f"'{name}' was compiled already: --keep-digital, --only and --activation-products are "
-            "for models"
+            f"'{source}' was compiled already: --keep-digital, --only and --activation-products "
+            "are for models"
         )
-    if not Path(name).is_file():
-        raise ProgramError(f"'{name}': no such file; `photonpu compile` makes one")
-    program = Program.load(name)
+    if not Path(source).is_file():
+        raise ProgramError(f"'{source}': no such file; `photonpu compile` makes one")
+    program = Program.load(source)
     if machine is None:
         target = program.machine.override(pairs(settings, "--set"))
     else:

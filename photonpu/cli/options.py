@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -104,3 +108,80 @@ Threshold = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write the results as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a model's file is read, by the options that `reads_models` gives a verb.
+
+    Attributes
+    ----------
+    trust
+        Whether to read it in this process instead of in a child process of bounded means.
+    limits
+        Fields of `photonpu.compiler.limits.Limits` that are not to be their defaults.
+    """
+
+    trust: bool
+    limits: Mapping[str, float]
+
+
+class LimitOption(NamedTuple):
+    """An option for one field of `photonpu.compiler.limits.Limits`; `unit` of it count as 1."""
+
+    field: str
+    name: str
+    unit: int
+    metavar: str
+    default: str
+    help: str
+
+
+#: Said here again, since that module is slow to import: a test holds the two to be the same.
+LIMIT_OPTIONS = (
+    LimitOption("seconds", "max_seconds", 1, "S", "20", "takes longer to read and check"),
+    LimitOption("memory_bytes", "max_memory_gb", 2**30, "GB", "8", "takes more memory for that"),
+    LimitOption("file_bytes", "max_file_gb", 2**30, "GB", "2", "is a larger file"),
+    LimitOption("nodes", "max_nodes", 1, "N", "50000", "has more operators, subgraphs included"),
+    LimitOption("depth", "max_depth", 1, "N", "16", "nests subgraphs and functions deeper"),
+    LimitOption("elements", "max_elements", 1, "N", "1073741824", "has a larger tensor"),
+    LimitOption("total_bytes", "max_total_gb", 2**30, "GB", "32", "has more tensors"),
+    LimitOption("folded_bytes", "max_folded_gb", 2**30, "GB", "1", "computes more from constants"),
+    LimitOption("iterations", "max_iterations", 1, "N", "100000", "has loops of more iterations"),
+)
+_TRUST = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Read MODEL in this process, not in a child process of bounded means."
+    ),
+]
+
+
+def reads_models(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb --trust and the limits as options; it gets them as one `reading`."""
+    signature = inspect.signature(verb, eval_str=True)
+    own = [entry for name, entry in signature.parameters.items() if name != "reading"]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [inspect.Parameter("trust", keyword, default=False, annotation=_TRUST)]
+    for option in LIMIT_OPTIONS:
+        told = f"Refuse MODEL if it {option.help}.  [default: {option.default}]"
+        shown = typer.Option(metavar=option.metavar, help=told)
+        number: Any = Annotated[float | None, shown]
+        if option.metavar == "N":
+            number = Annotated[int | None, shown]
+        added.append(inspect.Parameter(option.name, keyword, default=None, annotation=number))
+
+    @functools.wraps(verb)
+    def run(**given: Any) -> None:
+        values = {option: given.pop(option.name) for option in LIMIT_OPTIONS}
+        limits = {
+            option.field: value if option.unit == 1 else int(value * option.unit)
+            for option, value in values.items()
+            if value is not None
+        }
+        trust = given.pop("trust")
+        verb(**given, reading=Reading(trust, limits))
+
+    run.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {entry.name: entry.annotation for entry in (*own, *added)}
+    return run

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PICTURED = 6
 
 
+@options.reads_models
 def simulate(
     model: options.ModelOrProgram,
     data: options.Data = None,
@@ -65,6 +66,8 @@ def simulate(
     ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    *,
+    reading: options.Reading,
 ) -> None:
     """Simulate a network on images or arrays.
 
@@ -88,12 +91,21 @@ def simulate(
     elif dataset is not None and compiles:
         ranges = dataset.images[: inputs.CALIBRATION_SAMPLES]
         note(f"calibrated on {len(ranges)} images of the dataset, not on masks", quiet=quiet)
+    shapes = inputs.read_shapes(shape)
+    inputs.read_machine(machine, settings)  # what is wrong with it need not wait for the model
+    source: str | inputs.Model = model
+    if compiles:
+        source = inputs.read_model(model, reading, calibration=ranges, shapes=shapes)
+    float_network = None if isinstance(source, str) else source
+    if reference is not None:
+        float_network = inputs.read_model(str(reference), reading)
     program, target = inputs.read_program(
-        model,
+        source,
         machine,
         settings,
+        reading,
         calibration=ranges,
-        shapes=inputs.read_shapes(shape),
+        shapes=shapes,
         choice=inputs.read_choice(keep_digital, only, activation_products),
     )
     modes = inputs.noises(noise)
@@ -108,7 +120,7 @@ def simulate(
         noise=modes,
         seed=seed,
         machine=target,
-        reference=inputs.read_model(model) if reference is None and compiles else reference,
+        reference=float_network,
         threshold=threshold,
         quiet=quiet,
         keep_masks=pictures is not None,

@@ -11,6 +11,7 @@ from photonpu.cli import options
 from photonpu.cli.output import emit, note
 
 
+@options.reads_models
 def sweep_machines(
     model: options.Model,
     vary: Annotated[
@@ -39,6 +40,8 @@ def sweep_machines(
     ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    *,
+    reading: options.Reading,
 ) -> None:
     """Try a network on a grid of machines.
 
@@ -46,7 +49,7 @@ def sweep_machines(
     stopped.
     """
     from photonpu.cli.inputs import names, noises, read_dataset, read_machine, read_model
-    from photonpu.sweep.runner import sweep
+    from photonpu.sweep.runner import CALIBRATION_SAMPLES, sweep
     from photonpu.sweep.space import parse
 
     if model.endswith(".ppu"):
@@ -56,9 +59,10 @@ def sweep_machines(
     space = parse(vary)
     base = read_machine(machine, settings)
     dataset = None if data is None else read_dataset(data, size=size, limit=limit)
+    samples = None if dataset is None else dataset.images[:CALIBRATION_SAMPLES]
     try:
         study = sweep(
-            read_model(model),
+            read_model(model, reading, calibration=samples),
             base,
             space,
             dataset=dataset,

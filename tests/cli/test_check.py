@@ -58,7 +58,7 @@ def test_a_model_that_nothing_can_run_has_its_own_exit_code(
     result = photonpu("check", strange_network)
     assert result.exit_code == 3
     assert result.stdout == ""
-    assert result.stderr.startswith("error: node 'last' (Entangle of 'org.example')")
+    assert result.stderr.startswith("error: node 'last' (org.example.Entangle)")
 
 
 def test_a_program_is_not_checked(photonpu: CommandLine) -> None:

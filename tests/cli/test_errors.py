@@ -92,7 +92,7 @@ def test_an_operator_that_nobody_knows_has_its_own_exit_code(
 ) -> None:
     result = photonpu("estimate", strange_network)
     assert result.exit_code == 3
-    assert result.stderr.startswith("error: node 'last' (Entangle of 'org.example')")
+    assert result.stderr.startswith("error: node 'last' (org.example.Entangle)")
 
 
 @pytest.mark.parametrize(
