@@ -158,7 +158,7 @@ def nbytes(tensor: onnx.TensorProto) -> int:
     """Return the size that a constant's type and shape ask for."""
     from onnx import helper
 
-    return math.prod(tensor.dims) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    return int(math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def large(sizes: Mapping[str, int]) -> frozenset[str]:

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from photonpu.compiler.graph import Graph
 from photonpu.compiler.passes.affine import fold_affine
+from photonpu.compiler.passes.arrangements import arrange_constants
 from photonpu.compiler.passes.constants import constants
 from photonpu.compiler.passes.contractions import reduce_contractions
 from photonpu.compiler.passes.dead import drop_dead
+from photonpu.compiler.passes.folding import fold_shapes
 from photonpu.compiler.passes.gemm import split_gemm
 from photonpu.compiler.passes.identities import drop_identities
+from photonpu.compiler.passes.pads import fold_pads
 from photonpu.compiler.passes.quantised import REWRITES, dequantise, why_digital
 from photonpu.registry import Registry
 
@@ -19,6 +22,9 @@ Pass = Callable[[Graph], Graph]
 PASSES: Registry[Pass] = Registry("pass")
 PASSES.register("constants")(constants)
 PASSES.register("drop_identities")(drop_identities)
+PASSES.register("arrange_constants")(arrange_constants)
+PASSES.register("fold_shapes")(fold_shapes)
+PASSES.register("fold_pads")(fold_pads)
 PASSES.register("dequantise")(dequantise)
 PASSES.register("split_gemm")(split_gemm)
 PASSES.register("reduce_contractions")(reduce_contractions)
@@ -29,11 +35,14 @@ __all__ = [
     "PASSES",
     "REWRITES",
     "Pass",
+    "arrange_constants",
     "constants",
     "dequantise",
     "drop_dead",
     "drop_identities",
     "fold_affine",
+    "fold_pads",
+    "fold_shapes",
     "reduce_contractions",
     "run",
     "split_gemm",
