@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _INITIALIZER = "export it as an initializer: a weight, neither an input nor computed in the graph"
+_SHAPES = "give the shapes of the inputs (--shape), or export with static shapes"
 
 #: Shape of a reason that `photonpu.compiler.lowerings.lower` gives -> what to change.
 REASONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -21,19 +22,21 @@ REASONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"its (weight|bias|scale|zero point) '.*' is computed at run time", _INITIALIZER),
         (r"its (weight|bias) '.*' is \w+ and the mesh takes float32", "export in float32"),
         (
-            r"its weight '.*' has \d+ axes",
-            "split it into one MatMul a matrix, each with two axes",
+            r"its weight '.*' has \d+ axes and those of its data '.*' are unknown or do not fit",
+            _SHAPES,
         ),
         (r"its (scale|zero point) '.*' has \d+ axes", "quantise by tensor or by channel"),
         (r"the shape of its (scale|zero point) '.*' is unknown", _INITIALIZER),
+        (r"the number of axes of its data '.*' is unknown", _SHAPES),
+        (r"two of its axes are free", _SHAPES),
+        (r"it reads the diagonal of its data '.*'", "read it by an Einsum of its own before it"),
         (
-            r"its bias '.*' of shape \(.*\) is not one number a channel",
-            "add it by an Add after the product",
+            r"it sums over no axis that its data share with its weight",
+            "nothing: it scales or copies, and leaves a mesh nothing to sum",
         ),
-        (r"its data '.*' is transposed", "transpose the data by a Transpose before it"),
         (
-            r"the number of axes of its data '.*' is unknown",
-            "give the shapes of the inputs (--shape), or export with static shapes",
+            r"its constants are smaller one by one than multiplied with one another",
+            "write it as one Einsum a constant",
         ),
         (
             r"its (auto_pad|output_shape) depends on the shape of '.*', which is free",
@@ -48,7 +51,6 @@ _UNROLL = "export it unrolled, as MatMul and elementwise operators"
 
 #: Operator that has no lowering and yet is, or may hold, a matrix product -> what to change.
 OPERATORS: dict[str, str] = {
-    "Einsum": "write it as Transpose, Reshape and MatMul",
     **dict.fromkeys(
         (f"com.microsoft.{op}" for op in ("DynamicQuantizeLSTM", "MatMulNBits", "QAttention")),
         _FLOAT,

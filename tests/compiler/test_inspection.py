@@ -226,18 +226,16 @@ def two_inputs(op: str, shapes: dict[str, list[int]]) -> onnx.ModelProto:
 
 
 REASONS = [
-    (two_inputs("MatMul", {"x": [2, 2], "z": [2, 2]}), "for two activations: --activation-products mesh"),
+    (
+        two_inputs("MatMul", {"x": [2, 2], "z": [2, 2]}),
+        "for two activations: --activation-products mesh",
+    ),
     (two_inputs("Conv", {"x": [1, 1, 4, 4], "w": [1, 1, 2, 2]}), "export it as an initializer"),
     (
         single("MatMul", numbers(2, 3).astype(float), {"w": numbers(3, 4).astype(float)}, 2),
         "export in float32",
     ),
-    (single("MatMul", numbers(2, 2, 3), {"w": numbers(2, 3, 4)}, 3), "split it into one MatMul"),
-    (
-        single("Gemm", numbers(2, 3), {"w": numbers(3, 4), "b": numbers(2, 4)}, 2),
-        "add it by an Add after the product",
-    ),
-    (single("Gemm", numbers(3, 2), {"w": numbers(3, 4)}, 2, transA=1), "transpose the data"),
+    (single("MatMul", numbers(2, 2, 3), {"w": numbers(2, 3, 4)}, 3), "export with static shapes"),
     (
         network(
             [
@@ -262,8 +260,22 @@ REASONS = [
         "onnx.version_converter",
     ),
     (
-        single("Einsum", numbers(2, 3), {"w": numbers(3, 4)}, 2, equation="ij,jk->ik"),
-        "write it as Transpose, Reshape and MatMul",
+        single("Einsum", numbers(3, 3), {"w": numbers(3, 4)}, 1, equation="ii,ij->j"),
+        "read it by an Einsum of its own before it",
+    ),
+    (
+        single("Einsum", numbers(3), {"w": numbers(4)}, 2, equation="i,j->ij"),
+        "leaves a mesh nothing to sum",
+    ),
+    (
+        single(
+            "Einsum",
+            numbers(2, 6),
+            {"v": numbers(6, 1), "w": numbers(1, 6)},
+            2,
+            equation="bi,ij,jk->bk",
+        ),
+        "one Einsum a constant",
     ),
 ]
 
