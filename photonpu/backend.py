@@ -62,6 +62,7 @@ class PreparedModel(BackendRep):
     -----
     The compilation waits for the first inputs, for these give the shapes. The last few programs
     are kept, by the numbers of the matrices that came as inputs and by the shapes of all others.
+    Inputs that hold infinity, as masks may, run digitally with the whole model.
     """
 
     def __init__(self, model: onnx.ModelProto, machine: Machine | str = "ideal") -> None:
@@ -117,9 +118,11 @@ class PreparedModel(BackendRep):
     def _program(self, feeds: Feeds) -> tuple[int, Runner]:
         """Return the program for matrices and shapes like these, and how much of it is photonic."""
         matrices = matrices_among(self._model.graph, feeds)
-        key = _key(feeds, matrices)
+        carried = all(map(_is_finite, feeds.values()))
+        key = _key(feeds, matrices) if carried else ""
         if key not in self._programs:
-            self._programs[key] = self._compile(feeds, matrices)
+            compiled = self._compile(feeds, matrices) if carried else (0, self._load_digital())
+            self._programs[key] = compiled
             while len(self._programs) > PROGRAMS:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(key)
@@ -129,7 +132,7 @@ class PreparedModel(BackendRep):
         """Compile the model for these matrices; one digital segment if none is for the mesh."""
         special = specialise(self._model, feeds, matrices)
         names = [value.name for value in special.graph.input if value.name in feeds]
-        samples = {name: _finite(feeds[name]) for name in names}
+        samples = {name: feeds[name] for name in names}
         program = compile(special, self._machine, calibration=samples)
         if not program.photonic_steps:
             return 0, self._load_digital()
@@ -167,11 +170,10 @@ def _array(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, int | float | np.generic) else value
 
 
-def _finite(value: Any) -> Any:
-    """Return an array with 0 where it holds NaN or infinity, as masks may."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        return value
-    return np.where(np.isfinite(value), value, value.dtype.type(0))
+def _is_finite(value: Any) -> bool:
+    """Say whether light could carry a value: a mask may hold infinity."""
+    fractions = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return bool(np.isfinite(value).all()) if fractions else True
 
 
 def _key(feeds: Feeds, matrices: frozenset[str]) -> str:

@@ -27,9 +27,6 @@ Array = NDArray[np.float32]
 #: Of the light models those that take a few seconds.
 QUICK_MODELS = ("light_inception_v1", "light_shufflenet", "light_squeezenet")
 
-#: Cases of MatMul without a factor of two axes.
-BATCHES = {f"test_matmul_{case}" for case in ("3d", "4d", "bcast", "1d_1d", "1d_3d", "4d_1d")}
-
 
 def numbers(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
@@ -204,14 +201,14 @@ def test_a_difference_is_measured_against_the_largest_output() -> None:
 def test_the_suite_s_cases_of_a_product_pass(op: str) -> None:
     importlib.import_module(f"{node_cases.__name__}.{op.lower()}")  # makes the cases
     cases = [c for c in node_cases._NodeTestCases if operators(c.model) == {op}]
-    assert len(cases) > 4
+    assert cases
     for case in cases:
         judge = Judge(onnx_suite.OURS)
         prepared = judge.prepare(case.model)
         for inputs, expected in case.data_sets:
             outputs = prepared.run(inputs)
             Runner.assert_similar_outputs(expected, outputs, rtol=case.rtol, atol=case.atol)
-        assert judge.verdict.photonic == (case.name not in BATCHES), case.name
+        assert judge.verdict.photonic == 1, case.name
 
 
 @pytest.mark.parametrize("name", QUICK_MODELS)

@@ -83,7 +83,7 @@ def _held(
         transposed = any(record.name == "transA" and record.i for record in node.attribute)
         return (left if transposed else right, *bias)
     two_axes = [name for name in (right, left) if np.ndim(feeds.get(name, ())) == 2]
-    return (two_axes[0], *bias) if two_axes else ()
+    return (*(two_axes or [right])[:1], *bias)
 
 
 def specialise(model: onnx.ModelProto, feeds: Feeds, matrices: frozenset[str]) -> onnx.ModelProto:
