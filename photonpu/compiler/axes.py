@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from photonpu.compiler.inference import infer
 from photonpu.errors import ModelError
 from photonpu.registry import did_you_mean
 
@@ -139,9 +140,9 @@ def _fix(value: onnx.ValueInfoProto, shape: Sequence[int] | None, named: Mapping
 
 def _keep_batches(model: onnx.ModelProto) -> None:
     """Let each Reshape that keeps its first axis say so, in place, instead of naming its size."""
-    from onnx import numpy_helper, shape_inference
+    from onnx import numpy_helper
 
-    inferred = shape_inference.infer_shapes(model).graph
+    inferred = infer(model).graph
     shapes = {
         value.name: declared(value)
         for value in (*inferred.input, *inferred.value_info, *inferred.output)

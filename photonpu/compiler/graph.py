@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.compiler import weights
+from photonpu.compiler.inference import infer
 from photonpu.errors import UnsupportedModelError
 from photonpu.program.values import TensorInfo
 
@@ -311,9 +312,7 @@ def _shape(shape: onnx.TensorShapeProto) -> Shape:
 
 def _inferred(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     """Return what follows from a model alone of the types and shapes of its tensors."""
-    from onnx import shape_inference
-
-    graph = shape_inference.infer_shapes(model).graph
+    graph = infer(model).graph
     return {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
 
 

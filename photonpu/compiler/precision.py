@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from photonpu.compiler.inference import infer
 from photonpu.compiler.weights import Array, Parted, array
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _narrowed(parted: Parted) -> Parted:
 
 def _double_products(parted: Parted) -> frozenset[int]:
     """Return the indices of products with a constant factor whose numbers are doubles."""
-    from onnx import TensorProto, shape_inference
+    from onnx import TensorProto
 
     graph = parted.model.graph
     products = [i for i, node in enumerate(graph.node) if node.op_type in _PRODUCTS]
@@ -207,7 +208,7 @@ def _double_products(parted: Parted) -> frozenset[int]:
     for node in graph.node:
         if all(name in known for name in node.input) and not node.domain:
             known.update(node.output)
-    inferred = shape_inference.infer_shapes(parted.model).graph
+    inferred = infer(parted.model).graph
     doubles = {
         value.name
         for value in (*inferred.value_info, *inferred.output)

@@ -1,0 +1,25 @@
+"""Shapes that follow from a model: a model that contradicts itself is refused with its name."""
+
+from __future__ import annotations
+
+import pytest
+from onnx import helper
+
+from photonpu.compiler.inference import infer
+from photonpu.errors import ModelError
+from tests.compiler.networks import network, numbers
+
+
+def test_shapes_of_tensors_inside_are_found() -> None:
+    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": [2, 3]}, {"y": 2})
+    (output,) = infer(model).graph.output
+    assert [axis.dim_value for axis in output.type.tensor_type.shape.dim] == [2, 3]
+
+
+def test_a_model_whose_shapes_contradict_its_constants_is_refused() -> None:
+    # onnxruntime takes it; what onnx raised was no error of ours.
+    model = network(
+        [helper.make_node("Relu", ["x"], ["y"])], {"x": [2]}, {"w": 3}, {"w": numbers(4, 2)}
+    )
+    with pytest.raises(ModelError, match="model 'drawn' contradicts itself: .*rank: \\(2\\) vs"):
+        infer(model)
