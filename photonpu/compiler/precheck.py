@@ -135,7 +135,7 @@ def check_schemas(proto: onnx.ModelProto) -> None:
     for (_, name, _), count in functions.items():
         if count > 1:
             raise ModelError(f"function {quoted(name)} is defined {count} times: keep one")
-    known = frozenset(functions)
+    known = {key_of(f): (len(f.input), len(f.output)) for f in proto.functions}
     oldest = {"": 1} if proto.ir_version < 3 else {}
     _Checker(oldest | _versions(proto.opset_import, "the model"), known).graph(proto.graph, set())
     for function in proto.functions:
@@ -162,9 +162,11 @@ def _versions(entries: Iterable[onnx.OperatorSetIdProto], label: str) -> dict[st
 class _Checker:
     """Checks the nodes of one graph or function and of the graphs inside."""
 
-    def __init__(self, versions: Mapping[str, int], functions: frozenset[Key]) -> None:
+    def __init__(
+        self, versions: Mapping[str, int], functions: Mapping[Key, tuple[int, int]]
+    ) -> None:
         self._versions = versions
-        self._functions = functions
+        self._functions = functions  # of each the most inputs and outputs
 
     def graph(self, graph: onnx.GraphProto, seen: set[str]) -> None:
         """Check a graph that sees the names `seen` besides its own; they are as before after."""
@@ -226,7 +228,9 @@ class _Checker:
 
     def _node(self, node: onnx.NodeProto) -> None:
         attributes = _attributes(node)
-        if _called(node) in self._functions:
+        key = _called(node)
+        if key in self._functions:
+            _check_call(node, *self._functions[key])
             return
         domain = _plain(node.domain)
         if node.domain not in DOMAINS:
@@ -260,6 +264,15 @@ def _unknown(node: onnx.NodeProto, name: str, body: Body) -> str:
             "an order in which they can run, without cycles"
         )
     return f"{where(node)} reads {quoted(name)}, which nothing gives: export the model again"
+
+
+def _check_call(node: onnx.NodeProto, inputs: int, outputs: int) -> None:
+    """Compare a call of a function with its parameters, all of which are optional."""
+    if len(node.input) > inputs or len(node.output) > outputs:
+        raise ModelError(
+            f"{where(node)} has {len(node.input)} inputs and {len(node.output)} outputs, and its "
+            f"function {inputs} and {outputs}: export the model again"
+        )
 
 
 def _check_parameters(node: onnx.NodeProto, formal: schemas.Formal) -> None:

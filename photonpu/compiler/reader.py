@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import checks, external, precheck, stored, weights, wire
+from photonpu.compiler import checks, external, precheck, sizes, stored, weights, wire
 from photonpu.compiler.checked import Checked
 from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.walk import quoted
@@ -60,7 +60,7 @@ def read(
         proto = _parse(_file(Path(model), label, limits.file_bytes), label, limits)
     del proto.training_info[:]  # how it would be trained; nothing here reads it
     precheck.check_counts(proto, limits)
-    stored.check_stored(proto, limits)
+    stored_bytes = stored.check_stored(proto, limits)
     if isinstance(model, str | Path):
         external.load(proto, Path(model).parent, label)
     else:
@@ -69,13 +69,26 @@ def read(
     precheck.check_schemas(proto)
     checks.check_structure(proto, label)
     if proto.functions:
-        from onnx import inliner
-
-        light, _ = weights.part(proto)
-        weights.replace_nodes(proto, inliner.inline_local_functions(light))
+        _inline(proto, label)
+    sizes.check_sizes(proto, limits, stored_bytes)
     checks.check_numbers(proto)
     drop_constant_inputs(proto)
     return proto
+
+
+def _inline(proto: onnx.ModelProto, label: str) -> None:
+    """Write the model's functions out where they are called."""
+    from onnx import inliner
+
+    light, _ = weights.part(proto)
+    try:
+        inlined = inliner.inline_local_functions(light)
+    except (RuntimeError, ValueError) as error:  # onnx's own, which have no other root
+        raise ModelError(
+            f"{label} calls functions that cannot be written out: {checks.first_line(error)}; "
+            "export it without functions of its own"
+        ) from error
+    weights.replace_nodes(proto, inlined)
 
 
 def _file(path: Path, label: str, largest_bytes: int) -> bytes:

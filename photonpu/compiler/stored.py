@@ -89,13 +89,13 @@ def count(label: str, dims: object, limits: Limits) -> int:
         )
     if any(size < 0 for size in sizes):
         raise ModelError(f"{label} has shape {shown}: no axis can be negative; export it again")
-    elements = math.prod(sizes)
-    if elements > limits.elements:
+    most = math.prod(max(1, size) for size in sizes)  # an axis of 0 must not hide the others
+    if most > limits.elements:
         raise ModelError(
-            f"{label} of shape {shown} has {elements} elements and {limits.elements} is the limit "
+            f"{label} of shape {shown} has {most} elements and {limits.elements} is the limit "
             "for elements: if you trust the model, raise the limit"
         )
-    return elements
+    return math.prod(sizes)
 
 
 def _check_elsewhere(label: str, tensor: onnx.TensorProto) -> None:
