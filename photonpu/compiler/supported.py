@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from photonpu.compiler.lowerings import CONTRACTIONS, LOWERINGS
 from photonpu.compiler.operations import OPERATIONS, OTHERS
+from photonpu.compiler.passes.fused import FUSED
 from photonpu.compiler.passes.quantised import REWRITES
 
 
 def on_mesh() -> dict[str, str]:
     """Return what each operator that can go to the mesh becomes there, in a sentence."""
-    entries = {**CONTRACTIONS, **LOWERINGS, **REWRITES}
+    entries = {**CONTRACTIONS, **LOWERINGS, **REWRITES, **FUSED}
     return {op: _sentence(entry) for op, entry in sorted(entries.items())}
 
 

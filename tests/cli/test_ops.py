@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from photonpu.compiler.lowerings import CONTRACTIONS, LOWERINGS
 from photonpu.compiler.operations import OPERATIONS
 from photonpu.compiler.passes import REWRITES
+from photonpu.compiler.passes.fused import FUSED
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_every_operator_of_the_tables_is_listed(photonpu: CommandLine) -> None:
     listed = photonpu.json("ops")
-    assert set(listed["on_mesh"]) == {*LOWERINGS, *CONTRACTIONS, *REWRITES}
+    assert set(listed["on_mesh"]) == {*LOWERINGS, *CONTRACTIONS, *REWRITES, *FUSED}
     assert set(listed["digital"]) == set(OPERATIONS)
 
 

@@ -11,6 +11,7 @@ from photonpu.compiler.passes.constants import constants
 from photonpu.compiler.passes.contractions import reduce_contractions
 from photonpu.compiler.passes.dead import drop_dead
 from photonpu.compiler.passes.folding import fold_shapes
+from photonpu.compiler.passes.fused import split_fused
 from photonpu.compiler.passes.gemm import split_gemm
 from photonpu.compiler.passes.identities import drop_identities
 from photonpu.compiler.passes.pads import fold_pads
@@ -25,6 +26,7 @@ PASSES.register("drop_identities")(drop_identities)
 PASSES.register("arrange_constants")(arrange_constants)
 PASSES.register("fold_shapes")(fold_shapes)
 PASSES.register("fold_pads")(fold_pads)
+PASSES.register("split_fused")(split_fused)
 PASSES.register("dequantise")(dequantise)
 PASSES.register("split_gemm")(split_gemm)
 PASSES.register("reduce_contractions")(reduce_contractions)
@@ -45,6 +47,7 @@ __all__ = [
     "fold_shapes",
     "reduce_contractions",
     "run",
+    "split_fused",
     "split_gemm",
     "why_digital",
 ]
