@@ -1,0 +1,188 @@
+"""What becomes of quantised operators: what is written in their place, and why some stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.testing as npt
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import photonpu
+from photonpu.compiler import passes
+from photonpu.compiler.graph import Graph, from_model
+from photonpu.compiler.inspection import inspect
+from photonpu.compiler.lanes import Digital, OnMesh
+from photonpu.compiler.operations import FACTORS, PRODUCTS
+from photonpu.compiler.passes import REWRITES
+from photonpu.errors import ModelError
+from tests.compiler.integers import LARGEST_WEIGHT, MACHINE, ideal, model_of, whole
+from tests.compiler.networks import Array, run
+
+
+def test_scales_in_half_precision_are_taken_for_what_they_are() -> None:
+    x, w = whole("int8", 3, 9), whole("int8", 9, 4, bound=LARGEST_WEIGHT)
+    scale, zero = np.float16(0.05), np.int8(3)
+    constants = {"xs": scale, "xz": zero, "w": w, "ws": scale, "wz": zero, "ys": scale, "yz": zero}
+    node = helper.make_node("QLinearMatMul", ["x", *constants], ["y"], name="it")
+    graph = passes.run(from_model(model_of([node], {"x": x}, constants, np.int8, opset=21)))
+    assert {str(v.dtype) for n, v in graph.constants.items() if "z" not in n} == {"float32"}
+    assert [node.op for node in graph.nodes] == ["DequantizeLinear", "MatMul", "QuantizeLinear"]
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "int32", "int4", "float8_e4m3fn"])
+@pytest.mark.parametrize("layout", ["tensor", "axis", "blocks"])
+def test_a_dequantised_constant_is_the_constant_that_onnxruntime_computes(
+    kind: str, layout: str
+) -> None:
+    element = helper.np_dtype_to_tensor_dtype(
+        np.dtype(
+            onnx.helper.tensor_dtype_to_np_dtype(
+                {"int4": TensorProto.INT4, "float8_e4m3fn": TensorProto.FLOAT8E4M3FN}.get(
+                    kind, getattr(TensorProto, kind.upper(), 0)
+                )
+            )
+        )
+    )
+    dtype = helper.tensor_dtype_to_np_dtype(element)
+    values = np.random.default_rng(0).integers(0, 7, (6, 4)).astype(dtype)
+    shape = {"tensor": (), "axis": (6,), "blocks": (3, 4)}[layout]
+    scale = np.random.default_rng(1).uniform(0.1, 1, shape).astype(np.float32)
+    zero = np.full(shape, 0 if kind in ("int32", "float8_e4m3fn") else 2).astype(dtype)
+    attributes = {"axis": {"axis": 0}, "blocks": {"axis": 0, "block_size": 2}}.get(layout, {})
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"], **attributes),
+        helper.make_node("Mul", ["x", "w"], ["y"]),
+    ]
+    x = np.ones((6, 4), np.float32)
+    constants = {"q": values, "s": scale, "z": zero}
+    model = model_of(nodes, {"x": x}, constants, np.float32, opset=21)
+    model.ir_version = 10
+    graph = passes.run(from_model(model))
+    assert [node.op for node in graph.nodes] == ["Mul"]
+    npt.assert_array_equal(graph.constants["w"], run(model, {"x": x})[0])
+
+
+def test_a_constant_whose_scales_do_not_fit_is_left_to_onnxruntime_to_refuse() -> None:
+    constants = {"q": whole("int8", 6, 4), "s": np.ones(5, np.float32), "z": np.zeros(5, np.int8)}
+    node = helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"], axis=0)
+    last = helper.make_node("Mul", ["x", "w"], ["y"])
+    graph = from_model(model_of([node, last], {"x": np.ones(1, np.float32)}, constants, np.float32))
+    assert [node.op for node in passes.run(graph).nodes] == ["DequantizeLinear", "Mul"]
+
+
+def test_a_float_weight_behind_a_dequantisation_is_not_quantised() -> None:
+    q = whole("uint8", 1, 4, 5, 5)
+    weight = np.random.default_rng(0).standard_normal((4, 3, 2, 2)).astype(np.float32)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["d"]),
+        helper.make_node("ConvTranspose", ["d", "w"], ["t"], strides=[2, 2]),
+        helper.make_node("Relu", ["t"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["y"]),
+    ]
+    constants = {"s": np.float32(0.1), "z": np.uint8(7), "w": weight}
+    model = model_of(nodes, {"x": q}, constants, np.uint8)
+    (reference,) = run(model, {"x": q})
+    found = ideal(model, q)
+    assert np.mean(found != reference) < 0.01  # it would be all over the place
+
+
+def lane_of(model: onnx.ModelProto) -> OnMesh | Digital:
+    (found,) = (o for o in inspect(model, MACHINE).lanes if isinstance(o, OnMesh) or o.product)
+    return found
+
+
+def linear_matmul(**replaced: Array) -> tuple[onnx.NodeProto, dict[str, Array]]:
+    one, zero = np.float32(0.1), np.uint8(3)
+    constants: dict[str, Array] = {
+        "xs": one,
+        "xz": zero,
+        "w": whole("uint8", 4, 5),
+        "ws": one,
+        "wz": zero,
+        "ys": one,
+        "yz": zero,
+        **replaced,
+    }
+    return helper.make_node("QLinearMatMul", ["x", *constants], ["y"], name="it"), constants
+
+
+@pytest.mark.parametrize(
+    ("fed", "reason"),
+    [
+        (["w"], "its factors 'x' and 'w' are both computed at run time"),
+        (["ws"], "its scale 'ws' is computed at run time"),
+        (["wz"], "its zero point 'wz' is computed at run time"),
+    ],
+)
+def test_a_product_that_lacks_a_constant_stays_digital_and_says_why(
+    fed: list[str], reason: str
+) -> None:
+    node, constants = linear_matmul()
+    inputs = {"x": whole("uint8", 2, 4), **{name: np.asarray(constants.pop(name)) for name in fed}}
+    found = lane_of(model_of([node], inputs, constants, np.uint8))
+    assert isinstance(found, Digital)
+    assert (found.op, found.reason, found.macs) == ("QLinearMatMul", reason, 2 * 4 * 5)
+    assert found.remedy
+
+
+def test_scales_of_data_may_be_computed_at_run_time() -> None:
+    node, constants = linear_matmul()
+    x = whole("uint8", 2, 4)
+    inputs = {"x": x, **{name: np.asarray(constants.pop(name)) for name in ("xs", "xz", "ys")}}
+    model = model_of([node], inputs, constants, np.uint8)
+    program = photonpu.compile(model, MACHINE, calibration=dict(inputs))
+    assert len(program.photonic_steps) == 1
+    found = photonpu.Session(program, noise="ideal").run(None, dict(inputs))
+    npt.assert_array_equal(found[0], run(model, dict(inputs))[0])
+
+
+def rewritten(model: onnx.ModelProto) -> Graph:
+    return passes.dequantise(from_model(model))
+
+
+def test_scales_by_row_of_the_data_need_an_operator_set_that_has_them() -> None:
+    rows = {"xs": np.full(2, 0.1, np.float32), "xz": np.full(2, 3, np.uint8)}
+    node, constants = linear_matmul(**rows)
+    inputs = {"x": whole("uint8", 2, 4)}
+    old = rewritten(model_of([node], inputs, constants, np.uint8, opset=12))
+    assert passes.why_digital(old.nodes[0], old) == "operator set 12 is older than 13"
+    new = rewritten(model_of([node], inputs, constants, np.uint8, opset=13))
+    assert [node.op for node in new.nodes] == ["DequantizeLinear", "MatMul", "QuantizeLinear"]
+    assert new.nodes[0].values() == {"axis": -2}
+
+
+def test_scales_of_more_axes_than_one_stay_digital() -> None:
+    node, constants = linear_matmul(xs=np.full((2, 2), 0.1, np.float32))
+    graph = rewritten(model_of([node], {"x": whole("uint8", 2, 4)}, constants, np.uint8))
+    assert passes.why_digital(graph.nodes[0], graph) == "its scale 'xs' has 2 axes"
+
+
+def test_scales_of_unknown_shape_stay_digital() -> None:
+    node, constants = linear_matmul()
+    constants.pop("xs")
+    model = model_of([node], {"x": whole("uint8", 2, 4)}, constants, np.uint8)
+    model.graph.input.add(name="xs").type.tensor_type.elem_type = TensorProto.FLOAT
+    graph = rewritten(model)
+    assert passes.why_digital(graph.nodes[0], graph) == "the shape of its scale 'xs' is unknown"
+
+
+def test_constants_that_do_not_fit_together_are_named() -> None:
+    node, constants = linear_matmul(ws=np.ones(7, np.float32))
+    model = model_of([node], {"x": whole("uint8", 2, 4)}, constants, np.uint8)
+    with pytest.raises(ModelError, match=r"node 'it' \(QLinearMatMul\): the shapes of its constan"):
+        rewritten(model)
+
+
+def test_a_scale_that_makes_a_weight_infinite_is_refused() -> None:
+    node, constants = linear_matmul(ws=np.float32(3e38))
+    model = model_of([node], {"x": whole("uint8", 2, 4)}, constants, np.uint8)
+    with pytest.raises(ModelError, match=r"node 'it' \(MatMul\): its constant '.*' holds -?inf at"):
+        photonpu.compile(model, MACHINE, calibration=whole("uint8", 2, 4))
+
+
+@pytest.mark.parametrize("op", REWRITES)
+def test_a_rewrite_says_what_it_writes_in_a_sentence(op: str) -> None:
+    assert (REWRITES[op].__doc__ or "").endswith(".")
+    assert op in FACTORS
+    assert op in PRODUCTS
