@@ -116,14 +116,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, Mapping[str, float]]:
         drawn = photonpu.Chip.draw(machine, 1)
         return engine.tile_matrices(program, machine, drawn, frozenset(NOISES))
 
-    left, _, right = singular_values(tiles)
-    topology = machine.mesh.topology
+    factors = singular_values(tiles)[0].reshape(-1, *tiles.shape[1:])
     contestants: dict[str, Callable[[], object]] = {
         "onnxruntime": lambda: runtime.run(None, {"image": image}),
         "svd": lambda: np.linalg.svd(tiles),
         "compile": lambda: photonpu.compile(model, machine, calibration=image),
         "  factoring": lambda: singular_values(tiles),
-        "  phases": lambda: (mesh.decompose(left, topology), mesh.decompose(right, topology)),
+        "  phases": lambda: mesh.decompose(factors, machine.mesh.topology),
         "chip": chip,
         **{noise: runs(noise) for noise in sessions},
     }

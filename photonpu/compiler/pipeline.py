@@ -32,7 +32,7 @@ from photonpu.program import (
     TileBank,
     windows,
 )
-from photonpu.program.tiles import bank, cut, join, one_blas_thread
+from photonpu.program.tiles import bank_all, cut, one_blas_thread
 
 if TYPE_CHECKING:
     import onnx
@@ -119,9 +119,8 @@ def compile(
     layers, products = _lowered(graph, machine, observed, choice, kept)
     runs = chain([first], map(float_network.run, samples[1:]))
     ranges, factor_ranges = _measure(layers, products, runs, machine)
-    banks = [_bank(layer, ranges[layer.node.name], machine) for layer in layers]
     on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
-        **_photonic_steps(layers, banks, ranges, observed),
+        **_photonic_steps(layers, ranges, observed),
         **{
             pair.node.name: activations.step(
                 pair.node,
@@ -141,7 +140,7 @@ def compile(
         inputs=graph.inputs,
         outputs=tuple(_known(info, observed.shapes[info.name]) for info in graph.outputs),
         steps=steps,
-        tiles=join([part for parts in banks for part in parts], machine),
+        tiles=_bank(layers, ranges, machine),
         model_sha256=weights.digest(proto),
         parameters=sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer),
         notes=notes,
@@ -278,17 +277,21 @@ def _measure(
     return ranges, factor_ranges
 
 
-def _bank(layer: Layer, found: Ranges, machine: Machine) -> list[TileBank]:
-    """Decompose the tiles of a layer, stream by stream, and set the ranges of their ADCs."""
-    banks = []
-    for tiles, largest in zip(layer.tiles, found.largest_sums, strict=True):
-        phases = bank(tiles.places, tiles.numbers, machine.mesh.topology, machine.cores)
-        unit = phases.scale * _input_range(found)
-        # A tile whose outputs were all zero keeps the range that nothing can overrun.
-        known = (largest > 0) & (unit > 0)
-        ratio = np.divide(largest, unit, out=phases.adc_range.copy(), where=known)
-        banks.append(replace(phases, adc_range=ratio))
-    return banks
+def _bank(layers: list[Layer], ranges: Mapping[str, Ranges], machine: Machine) -> TileBank:
+    """Decompose the tiles of all layers, stream by stream, and set the ranges of their ADCs."""
+    streams = [(part.places, part.numbers) for layer in layers for part in layer.tiles]
+    phases = bank_all(streams, machine.mesh.ports, machine.mesh.topology, machine.cores)
+    adc_range, first = phases.adc_range.copy(), 0
+    for layer in layers:
+        found = ranges[layer.node.name]
+        for largest in found.largest_sums:
+            part = slice(first, first + len(largest))
+            unit = phases.scale[part] * _input_range(found)
+            # A tile whose outputs were all zero keeps the range that nothing can overrun.
+            known = (largest > 0) & (unit > 0)
+            np.divide(largest, unit, out=adc_range[part], where=known)
+            first = part.stop
+    return replace(phases, adc_range=adc_range)
 
 
 def _input_range(found: Ranges) -> float:
@@ -297,19 +300,16 @@ def _input_range(found: Ranges) -> float:
 
 
 def _photonic_steps(
-    layers: list[Layer],
-    banks: list[list[TileBank]],
-    ranges: Mapping[str, Ranges],
-    observed: Observed,
+    layers: list[Layer], ranges: Mapping[str, Ranges], observed: Observed
 ) -> dict[str, PhotonicStep]:
     """Build the steps of products with constant matrices, and give each its tiles of the bank."""
     photonic = {}
     first = 0
-    for layer, parts in zip(layers, banks, strict=True):
+    for layer in layers:
         tiles = []
-        for part in parts:
-            tiles.append((first, first + len(part)))
-            first += len(part)
+        for part in layer.tiles:
+            tiles.append((first, first + len(part.places)))
+            first += len(part.places)
         name = layer.node.name
         photonic[name] = _photonic_step(layer, tuple(tiles), ranges[name], observed)
     return photonic

@@ -1,5 +1,6 @@
 """One mesh of interferometers as algebra: unitary matrices, phases, errors, and back."""
 
+from photonpu.mesh.factoring import factor
 from photonpu.mesh.layouts import Layout
 from photonpu.mesh.meshes import MESHES, Phases, Topology, correct, decompose, haar, matrix
 from photonpu.mesh.mzi import attenuation, splitter, transfer
@@ -13,6 +14,7 @@ __all__ = [
     "attenuation",
     "correct",
     "decompose",
+    "factor",
     "haar",
     "matrix",
     "splitter",

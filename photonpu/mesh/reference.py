@@ -86,6 +86,34 @@ def _embed(block: Complexes, first: int, ports: int) -> Complexes:
     return matrix
 
 
+def factor(tiles: Floats) -> tuple[Floats, Floats, Flags]:
+    """Factor real matrices as ``U diag(s) V^H``, with U and V orthogonal.
+
+    The compiled one makes them bidiagonal by reflections and then diagonal by rotations (Golub
+    and Reinsch 1970, Numer. Math. 14, 403). What is below half a rounding of the largest element
+    of the bidiagonal matrix counts as zero.
+
+    Parameters
+    ----------
+    tiles
+        (T, N, N).
+
+    Returns
+    -------
+    factors
+        (T, 2, N, N): V^H, then U, as light meets them.
+    values
+        (T, N) singular values, descending.
+    found
+        (T,) whether they were found.
+    """
+    factors = np.empty((len(tiles), 2, *tiles.shape[1:]))
+    values = np.empty(tiles.shape[:2])
+    for t, tile in enumerate(tiles):
+        factors[t, 1], values[t], factors[t, 0] = np.linalg.svd(tile)
+    return factors, values, np.ones(len(tiles), dtype=np.bool_)
+
+
 def matrix(
     theta: Floats,
     phi: Floats,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.testing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from photonpu import mesh
 from photonpu.hardware import Chip, Machine
-from photonpu.program.tiles import bank, blocks, cut, join
+from photonpu.program.tiles import bank, bank_all, blocks, cut, singular_values
+from photonpu.program.values import TileBank
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(2, 6))
 
@@ -97,15 +99,40 @@ def test_the_adc_of_a_tile_holds_the_largest_output_that_full_scale_inputs_can_g
     npt.assert_allclose(phases.adc_range * phases.scale, [7.0])
 
 
-def test_join_keeps_every_tile() -> None:
-    one = bank(*cut(np.ones((1, 2, 2)), 2), "clements", 1)
-    two = bank(*cut(np.eye(4)[None], 2), "clements", 1)
+def test_the_tiles_of_several_streams_are_those_of_each_one_behind_the_other() -> None:
+    rng = np.random.default_rng(4)
+    streams = [cut(rng.standard_normal((1, 5, size)), 2) for size in (2, 3)]
 
-    both = join([one, two], Machine.preset("ideal").override({"mesh.ports": 2}))
+    both = bank_all(streams, 2, "clements", 2)
 
-    assert len(both) == len(one) + len(two)
-    npt.assert_array_equal(both.theta[1:], two.theta)
+    one, two = (bank(*stream, "clements", 2) for stream in streams)
+    for name in TileBank.__dataclass_fields__:
+        expected = np.concatenate([getattr(one, name), getattr(two, name)])
+        npt.assert_array_equal(getattr(both, name), expected)
 
 
-def test_joining_nothing_makes_a_bank_of_no_tiles() -> None:
-    assert len(join([], Machine.preset("ideal"))) == 0
+def test_no_streams_make_a_bank_of_no_tiles() -> None:
+    none = bank_all([], 4, "clements", 1)
+
+    assert len(none) == 0
+    assert none.theta.shape == (0, 2, 6)
+    assert none.core.dtype == np.int32
+
+
+@pytest.mark.parametrize("ports", [3, 130])
+def test_lapack_factors_what_the_iteration_does_not(
+    ports: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles = np.random.default_rng(0).standard_normal((3, ports, ports))
+
+    ours = mesh.factor
+
+    def one_without_end(tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        factors, values, _ = ours(tiles)
+        factors[1] = np.nan
+        return factors, values, np.array([True, False, True])
+
+    monkeypatch.setattr(mesh, "factor", one_without_end)
+    factors, values = singular_values(tiles)
+
+    npt.assert_allclose(factors[:, 1] * values[:, None, :] @ factors[:, 0], tiles, atol=1e-12)
