@@ -96,6 +96,24 @@ def test_a_chain_of_matrices_streams_through_the_later_ones() -> None:
     npt.assert_allclose(prepared.run([a, b, c])[0], a @ b @ c, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [("bij,bjk->bik", ((2, 3, 4), (2, 4, 5))), ("i,i", ((4,), (4,))), ("ij->ji", ((2, 3),))],
+)
+def test_an_einsum_of_inputs_streams_the_first_through_the_others(
+    equation: str, shapes: tuple[tuple[int, ...], ...]
+) -> None:
+    names = "abc"[: len(shapes)]
+    arrays = [numbers(*shape, seed=i) for i, shape in enumerate(shapes)]
+    expected = np.einsum(equation, *arrays)
+    model = network(
+        "Einsum", dict(zip(names, shapes, strict=True)), expected.ndim, equation=equation
+    )
+    prepared = backend.prepare(model, machine=MACHINE)
+    assert prepared.photonic_steps(arrays) == (len(arrays) > 1)
+    npt.assert_allclose(prepared.run(arrays)[0], expected, atol=1e-5)
+
+
 def test_the_square_of_a_matrix_is_no_product_with_a_constant() -> None:
     model = network("MatMul", {"a": (3, 3)}, 2)
     model.graph.node[0].input.append("a")

@@ -9,11 +9,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from photonpu.compiler.lowerings import LOWERINGS
+from photonpu.compiler.lowerings import CONTRACTIONS, LOWERINGS
 from photonpu.compiler.operations import FACTORS
 from photonpu.compiler.passes.quantised import REWRITES
 
 Feeds = Mapping[str, Any]
+
+#: Operators that may reach the mesh, by their own lowering or rewritten to one that has it.
+_PRODUCTS = frozenset({*LOWERINGS, *CONTRACTIONS, *REWRITES})
 
 
 def products(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -22,7 +25,7 @@ def products(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     inside += [function.node for function in model.functions]
     while inside:
         for node in inside.pop():
-            if node.op_type in LOWERINGS or _operator(node) in REWRITES:
+            if _operator(node) in _PRODUCTS:
                 yield node
             for record in node.attribute:
                 inside += [graph.node for graph in (record.g, *record.graphs)]
@@ -42,8 +45,8 @@ def matrices_among(graph: onnx.GraphProto, feeds: Feeds) -> frozenset[str]:
     -------
     frozenset of str
         Names of inputs, read as they are or transposed: weight and bias of Conv and
-        ConvTranspose, and of Gemm and MatMul that factor which leaves the other free to stream; of
-        their quantised kin the scales and zero points too.
+        ConvTranspose, of Gemm and MatMul that factor which leaves the other free to stream, all
+        operands of Einsum but the first; of their quantised kin the scales and zero points too.
     """
     known = {tensor.name for tensor in graph.initializer}
     origin: dict[str, str] = {}
@@ -54,7 +57,7 @@ def matrices_among(graph: onnx.GraphProto, feeds: Feeds) -> frozenset[str]:
             origin[node.output[0]] = origin.get(node.input[0], node.input[0])
     found: set[str] = set()
     for node in graph.node:
-        if _operator(node) in LOWERINGS or _operator(node) in REWRITES:
+        if _operator(node) in _PRODUCTS:
             operands = [origin.get(name, name) for name in node.input]
             held = _held(node, operands, feeds, known | found)
             found.update(name for name in held if name in feeds)
@@ -63,13 +66,16 @@ def matrices_among(graph: onnx.GraphProto, feeds: Feeds) -> frozenset[str]:
 
 def _operator(node: onnx.NodeProto) -> str:
     """Return the operator of a node with its domain, if that is not ONNX's own."""
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+    own = node.domain in ("", "ai.onnx")
+    return node.op_type if own else f"{node.domain}.{node.op_type}"
 
 
 def _held(
     node: onnx.NodeProto, operands: list[str], feeds: Feeds, known: set[str]
 ) -> tuple[str, ...]:
     """Return those operands of a product that the mesh would hold rather than stream."""
+    if node.op_type == "Einsum":
+        return () if known & {*operands} or len({*operands}) < 2 else tuple(operands[1:])
     places = FACTORS.get(_operator(node), (0, 1))
     left, right = (operands[place] for place in places)
     bias = [name for place, name in enumerate(operands) if place not in places]
