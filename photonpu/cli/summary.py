@@ -13,16 +13,9 @@ if TYPE_CHECKING:
 
 def mac_share(program: Program) -> float:
     """Return the share of the model's multiply-accumulates that runs on the meshes, 0 to 1."""
-    from photonpu.compiler.operations import PRODUCTS
-
     on_mesh = sum(step.macs for step in program.mesh_steps)
-    digital = sum(
-        operator.operations
-        for step in program.host_steps
-        for operator in step.operators
-        if operator.op in PRODUCTS
-    )
-    total = on_mesh + digital / 2
+    digital = sum(operator.macs for step in program.host_steps for operator in step.operators)
+    total = on_mesh + digital
     return on_mesh / total if total else 0.0
 
 

@@ -9,27 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.compiler import calibrate
+from photonpu.compiler import calibrate, control
 from photonpu.compiler.activations import ActivationProduct
 from photonpu.compiler.choice import EVERYTHING, Choice
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import MatrixProduct
 from photonpu.compiler.lowerings.dense import LAST
-from photonpu.compiler.operations import PRODUCTS, operators
+from photonpu.compiler.operations import PRODUCTS
 from photonpu.compiler.pipeline import Array, Observed, observe, placed, profiler, work
 from photonpu.compiler.remedies import remedy
 from photonpu.errors import InputError, ModelError
 from photonpu.hardware import Machine
 from photonpu.program import Geometry, HostOperator, TensorInfo
 from photonpu.program.tiles import Block, blocks
-
-if TYPE_CHECKING:
-    import onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +140,11 @@ def lanes(
         The calibration data do not fit, or it needs some.
     """
     observed = _observed(graph, calibration)
-    costs = operators(graph.nodes, observed.shapes, graph.constants)
+    costs = control.operators(graph, graph.nodes, observed.shapes, observed.dtypes)
     return tuple(
         _lane(
             node,
+            graph,
             observed,
             cost,
             placed(node, graph, machine, observed, choice, kept),
@@ -180,6 +177,7 @@ def _sample(info: TensorInfo) -> NDArray[np.generic]:
 
 def _lane(
     node: Node,
+    graph: Graph,
     observed: Observed,
     cost: HostOperator,
     product: MatrixProduct | ActivationProduct | str,
@@ -200,17 +198,19 @@ def _lane(
         )
     if isinstance(product, ActivationProduct):
         return _reprogrammed(node, product, ports)
-    is_product = node.operator in PRODUCTS or any(_inner_products(node))
+    inner = control.inside(node, graph, observed.shapes, observed.dtypes)
+    reason = inner.reason(node.op) if inner is not None and inner.products else product
+    is_product = node.operator in PRODUCTS or bool(inner and inner.products)
     return Digital(
         name=node.name,
         op=node.operator,
         inputs=node.reads,
         outputs=node.writes,
         operations=cost.operations,
-        macs=_macs(cost) if is_product else 0,
+        macs=cost.macs,
         product=is_product,
-        reason=product,
-        remedy=remedy(node.operator, product) if is_product else "",
+        reason=reason,
+        remedy=remedy(node.operator, reason) if is_product else "",
     )
 
 
@@ -235,24 +235,3 @@ def _reprogrammed(node: Node, product: ActivationProduct, ports: int) -> OnMesh:
 def _blocks(weight: NDArray[np.float32], ports: int) -> tuple[Block, ...]:
     groups, rows, columns = weight.shape
     return blocks(groups, rows, columns, ports)
-
-
-def _inner_products(node: Node) -> list[bool]:
-    """Say of each node in the subgraphs of a control flow whether it is a matrix product."""
-    found: list[bool] = []
-    protos = [inner for record in node.attributes.values() for inner in _bodies(record)]
-    while protos:
-        proto = protos.pop()
-        domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}."
-        found.append(f"{domain}{proto.op_type}" in PRODUCTS)
-        protos += [inner for record in proto.attribute for inner in _bodies(record)]
-    return found
-
-
-def _bodies(record: onnx.AttributeProto) -> list[onnx.NodeProto]:
-    return [*record.g.node, *(node for graph in record.graphs for node in graph.node)]
-
-
-def _macs(cost: HostOperator) -> int:
-    """Return the multiply-accumulates of a product; those inside a control flow are unknown."""
-    return cost.operations // 2 if cost.op in PRODUCTS else 0

@@ -248,12 +248,13 @@ def operators(
     counted = []
     for node in nodes:
         sizes = Sizes(node, tuple(map(shape, node.inputs)), tuple(map(shape, node.outputs)))
-        count = OPERATIONS.get(node.operator, OTHERS)
+        operations = OPERATIONS.get(node.operator, OTHERS)(sizes) // samples
         counted.append(
             HostOperator(
                 name=node.name,
                 op=node.operator,
-                operations=count(sizes) // samples,
+                operations=operations,
+                macs=operations // 2 if node.operator in PRODUCTS else 0,
                 elements_in=sum(math.prod(shape(n)) for n in node.reads) // samples,
                 elements_out=sum(math.prod(shape(n)) for n in node.writes) // samples,
             )

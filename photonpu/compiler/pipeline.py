@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.compiler import activations, calibrate, passes, reader, segments, simplifier, weights
+from photonpu.compiler import (
+    activations,
+    calibrate,
+    control,
+    passes,
+    reader,
+    segments,
+    simplifier,
+    weights,
+)
 from photonpu.compiler.activations import ActivationProduct, FactorRanges
 from photonpu.compiler.calibrate import Ranges, Tiles
 from photonpu.compiler.checked import Checked
@@ -376,7 +385,7 @@ def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: Obser
         model=segments.model(graph, piece.nodes, piece.inputs, piece.outputs, dtypes),
         inputs=piece.inputs,
         outputs=piece.outputs,
-        operators=segments.operators(piece.nodes, observed.shapes, graph.constants),
+        operators=control.operators(graph, piece.nodes, observed.shapes, observed.dtypes),
         constants=segments.apart(graph, piece.nodes),
     )
 

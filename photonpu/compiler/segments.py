@@ -2,7 +2,8 @@
 
 The depth of a tensor is the number of photonic nodes on the longest way to it. Digital nodes of one
 depth form one segment, which is then as large as it can be: it runs when everything of its depth is
-there, before the photonic nodes that read it.
+there, before the photonic nodes that read it. A digital node that only deeper digital nodes read
+waits for the first of them.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ import numpy as np
 
 from photonpu.compiler import weights
 from photonpu.compiler.graph import Array, Graph, Node
-from photonpu.compiler.operations import operators
 from photonpu.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Segment", "apart", "cut", "model", "operators"]
+__all__ = ["Segment", "apart", "cut", "model"]
 
 _NUMBERS = "biuf"  # NumPy's own kinds of numbers: any file and any session takes them
 
@@ -62,19 +62,35 @@ def cut(graph: Graph, photonic: Collection[str]) -> tuple[Segment | Node, ...]:
         graph is in exactly one.
     """
     depth: dict[str, int] = {}
+    level: dict[str, int] = {}
+    for node in graph.nodes:
+        level[node.name] = max((depth.get(name, 0) for name in node.reads), default=0)
+        depth.update(dict.fromkeys(node.writes, level[node.name] + (node.name in photonic)))
+    _sink(graph, photonic, level)
     digital: dict[int, list[Node]] = {}
     products: dict[int, list[Node]] = {}
     for node in graph.nodes:
-        here = max((depth.get(name, 0) for name in node.reads), default=0)
-        on_mesh = node.name in photonic
-        (products if on_mesh else digital).setdefault(here, []).append(node)
-        depth.update(dict.fromkeys(node.writes, here + on_mesh))
+        lane = products if node.name in photonic else digital
+        lane.setdefault(level[node.name], []).append(node)
     steps: list[Segment | Node] = []
-    for level in range(max([*digital, *products], default=-1) + 1):
-        if level in digital:
-            steps.append(_segment(graph, digital[level]))
-        steps += products.get(level, [])
+    for here in range(max(level.values(), default=-1) + 1):
+        if here in digital:
+            steps.append(_segment(graph, digital[here]))
+        steps += products.get(here, [])
     return tuple(steps)
+
+
+def _sink(graph: Graph, photonic: Collection[str], level: dict[str, int]) -> None:
+    """Move each digital node that only digital nodes read to the first of these, in `level`.
+
+    What waits there would else cross photonic steps: a session more, and for a sequence, which is
+    no tensor, no way at all.
+    """
+    for node in reversed(graph.nodes):
+        readers = [reader for name in node.writes for reader in graph.readers.get(name, ())]
+        waits = readers and not graph.output_names.intersection(node.writes)
+        if node.name not in photonic and waits and not any(r.name in photonic for r in readers):
+            level[node.name] = min(level[reader.name] for reader in readers)
 
 
 def _segment(graph: Graph, nodes: Sequence[Node]) -> Segment:

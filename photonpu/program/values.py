@@ -190,6 +190,8 @@ class HostOperator:
         Elementary operations; a multiply-accumulate counts as two.
     elements_in, elements_out
         Elements read and written.
+    macs
+        Multiply-accumulates among the operations; 0 but for products and what holds some.
     """
 
     name: str
@@ -197,6 +199,7 @@ class HostOperator:
     operations: int
     elements_in: int
     elements_out: int
+    macs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

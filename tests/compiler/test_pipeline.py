@@ -215,21 +215,40 @@ def sequence(at: str) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def test_a_sequence_of_tensors_stays_inside_a_digital_segment() -> None:
+def ordered(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Put nodes in an order in which they can run."""
+    waiting, known = list(model.graph.node), {"x", "w"}
+    del model.graph.node[:]
+    while waiting:
+        node = next(node for node in waiting if known.issuperset(node.input))
+        waiting.remove(node)
+        model.graph.node.append(node)
+        known.update(node.output)
+    return model
+
+
+@pytest.mark.parametrize("at", ["early", "late"])
+def test_a_sequence_of_tensors_stays_inside_a_digital_segment(at: str) -> None:
     x = samples(1)[:, 0, 0, :4]
 
-    program = photonpu.compile(sequence("early"), SMALL, calibration=x)
+    program = photonpu.compile(sequence(at), SMALL, calibration=x)
 
     p, z = photonpu.Session(program, "ideal").run(["p", "z"], {"x": x})
     npt.assert_allclose(p, x, atol=1e-5)
     npt.assert_array_equal(z, np.concatenate([x, x]))
 
 
-def test_a_sequence_that_waits_for_the_mesh_is_refused() -> None:
+def test_a_sequence_read_before_and_behind_a_product_is_refused() -> None:
     x = samples(1)[:, 0, 0, :4]
+    model = sequence("late")
+    length = helper.make_node("SequenceLength", ["s"], ["length"])
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    model.graph.node.extend([length, helper.make_node("Cast", ["length"], ["f"], to=1)])
+    model.graph.node.append(helper.make_node("Mul", ["x", "f"], ["scaled"]))
+    product.input[0] = "scaled"
 
     with pytest.raises(UnsupportedModelError, match="'s' passes between the mesh and .* no tensor"):
-        photonpu.compile(sequence("late"), SMALL, calibration=x)
+        photonpu.compile(ordered(model), SMALL, calibration=x)
 
 
 MODELS = [

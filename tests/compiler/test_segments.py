@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.testing as npt
 import onnx
@@ -154,6 +156,62 @@ def test_what_a_subgraph_captures_is_an_input_of_its_segment() -> None:
     assert last.inputs == ("hidden",)
     x = numbers(2, 3)
     npt.assert_allclose(execute(graph, {"x": x})[0], run(model, {"x": x})[0], atol=1e-5)
+
+
+def test_activation_and_requantisation_are_one_segment_between_two_products() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], name="one"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("QuantizeLinear", ["b", "scale", "zero"], ["c"]),
+        helper.make_node("DequantizeLinear", ["c", "scale", "zero"], ["d"]),
+        helper.make_node("Conv", ["d", "w"], ["y"], name="two"),
+    ]
+    constants: dict[str, Array] = {
+        "w": numbers(2, 2, 1, 1),
+        "scale": np.array(0.1, np.float32),
+        "zero": np.array(0, np.uint8),
+    }
+    graph = from_model(network(nodes, {"x": [1, 2, 3, 3]}, {"y": 4}, constants))
+
+    steps = segments.cut(graph, {"one", "two"})
+
+    assert [named(graph, step) for step in steps] == [
+        ["Conv"],
+        ["Relu", "QuantizeLinear", "DequantizeLinear"],
+        ["Conv"],
+    ]
+
+
+def test_what_only_a_deeper_segment_reads_waits_for_it() -> None:
+    nodes = [
+        helper.make_node("Tanh", ["x"], ["t"]),
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="one"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Add", ["b", "t"], ["y"]),
+    ]
+    graph = from_model(network(nodes, {"x": [2, 3]}, {"y": 2}, {"w": numbers(3, 3)}))
+
+    steps = segments.cut(graph, {"one"})
+
+    assert [named(graph, step) for step in steps] == [["MatMul"], ["Tanh", "Relu", "Add"]]
+
+
+@given(graphs())
+def test_no_segment_is_empty_and_none_could_join_the_next(model: onnx.ModelProto) -> None:
+    graph = passes.run(from_model(model))
+    steps = segments.cut(graph, products(graph))
+    for step, following in itertools.pairwise(steps):
+        assert isinstance(step, Node) or (step.nodes and isinstance(following, Node))
+    for index, step in enumerate(steps):
+        if isinstance(step, Node):
+            continue
+        later = {name for other in steps[index + 1 :] for name in reads(other)}
+        assert later.union(graph.output_names).issuperset(step.outputs)
+        assert step.outputs
+
+
+def reads(step: segments.Segment | Node) -> tuple[str, ...]:
+    return step.reads if isinstance(step, Node) else step.inputs
 
 
 def test_a_value_of_unknown_type_between_steps_is_refused() -> None:
