@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from photonpu.compiler import (
     activations,
+    axes,
     calibrate,
     control,
     passes,
@@ -23,6 +24,7 @@ from photonpu.compiler import (
     weights,
 )
 from photonpu.compiler.activations import ActivationProduct, FactorRanges
+from photonpu.compiler.batches import truly_free
 from photonpu.compiler.calibrate import Ranges, Tiles
 from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
@@ -91,7 +93,8 @@ def compile(
         serves, and a warning says so.
     shapes
         For inputs with free axes beyond the first (the batch, which stays free): their shapes;
-        without them, those of the calibration data.
+        without them, those of the calibration data. Sizes in place of those that the model fixes
+        are tried.
     name
         Name of the program; else the file's or the graph's.
     keep_digital
@@ -125,6 +128,7 @@ def compile(
     float_network = profiler(graph)
     first = float_network.run(samples[0])
     observed = observe(first)
+    graph, held_batch = truly_free(graph, float_network, samples[0])
     layers, products = _lowered(graph, machine, observed, choice, kept)
     runs = chain([first], map(float_network.run, samples[1:]))
     ranges, factor_ranges = _measure(layers, products, runs, machine)
@@ -142,7 +146,7 @@ def compile(
         },
     }
     steps = _steps(graph, on_mesh, observed)
-    notes = _notes(calibration is None, on_mesh)
+    notes = _notes(calibration is None, held_batch, on_mesh)
     return Program(
         name=name or name_of(model, proto),
         machine=machine,
@@ -162,15 +166,27 @@ def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> G
     Raises
     ------
     UnsupportedModelError
-        An axis other than the first is free and `shapes` does not fix it.
+        An axis other than the first is free, or an input has no shape at all, and `shapes` does
+        not say it.
     """
-    graph = from_model(*simplifier.simplify(proto, shapes))
+    simple = simplifier.simplify(proto, shapes)
+    for value in simple.model.graph.input:
+        if axes.declared(value) is None and value.type.HasField("tensor_type"):
+            raise UnsupportedModelError(
+                f"input '{value.name}' has no shape: say it with "
+                f"shapes={{'{value.name}': (...)}} or --shape {value.name}=..."
+            )
+    graph = from_model(*simple)
     for info in graph.inputs:
         if any(isinstance(size, str) for size in info.shape[1:]):
             raise UnsupportedModelError(
                 f"input '{info.name}' has free axes {info.shape}: fix them with "
                 f"shapes={{'{info.name}': (...)}} or --shape {info.name}=..."
             )
+    if not graph.nodes:
+        raise UnsupportedModelError(
+            f"model '{graph.name}' has no operator: nothing to compile; export one that computes"
+        )
     return passes.run(graph)
 
 
@@ -183,7 +199,7 @@ def shapes_of(
     free = [
         value.name
         for value in proto.graph.input
-        if any(axis.dim_value <= 0 for axis in value.type.tensor_type.shape.dim[1:])
+        if any(isinstance(axis, str) for axis in (axes.declared(value) or ("", "?"))[1:])
     ]
     if not isinstance(calibration, Mapping):
         return {name: np.shape(calibration) for name in free}
@@ -390,9 +406,12 @@ def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: Obser
     )
 
 
-def _notes(uncalibrated: bool, on_mesh: Collection[str]) -> tuple[str, ...]:
-    """Say what a user would want to know, and warn where no data set the ranges."""
+def _notes(uncalibrated: bool, held_batch: str, on_mesh: Collection[str]) -> tuple[str, ...]:
+    """Say what a user would want to know; warn where no data set ranges, or the batch is fixed."""
     notes = []
+    if held_batch:
+        warnings.warn(held_batch, PhotonpuWarning, stacklevel=3)
+        notes.append(held_batch)
     if uncalibrated:
         note = (
             "converter ranges come from one sample of standard normal numbers: "
