@@ -46,9 +46,17 @@ def blocks(groups: int, rows: int, columns: int, ports: int) -> tuple[Block, ...
     Returns
     -------
     tuple of Block
-        Column of blocks by column of blocks. As many whole groups as fit share a tile, which
-        is what makes depthwise convolutions affordable.
+        Column of blocks by column of blocks; those that begin at one column are equally wide.
+        Groups share tiles, which is what makes depthwise convolutions affordable: as many whole
+        groups as fit, or, if that makes fewer tiles, inputs without regard to where groups end.
     """
+    return min(
+        _whole_groups(groups, rows, columns, ports), _split(groups, rows, columns, ports), key=len
+    )
+
+
+def _whole_groups(groups: int, rows: int, columns: int, ports: int) -> tuple[Block, ...]:
+    """Let as many whole groups as fit share a tile."""
     packed = max(1, min(groups, ports // rows, ports // columns))
     found = []
     for first in range(0, groups, packed):
@@ -57,6 +65,17 @@ def blocks(groups: int, rows: int, columns: int, ports: int) -> tuple[Block, ...
         for column, width in _spans(count * columns, ports):
             for row, height in _spans(count * rows, ports):
                 found.append(Block(top + row, left + column, height, width))
+    return tuple(found)
+
+
+def _split(groups: int, rows: int, columns: int, ports: int) -> tuple[Block, ...]:
+    """Fill each tile with inputs; a group between two tiles is the sum of both."""
+    found = []
+    for column, width in _spans(groups * columns, ports):
+        top = column // columns * rows
+        bottom = -(-(column + width) // columns) * rows
+        for row, height in _spans(bottom - top, ports):
+            found.append(Block(top + row, column, height, width))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from photonpu.compiler.listing import table, to_dict, totals
 from photonpu.compiler.lowerings import CONTRACTIONS, LOWERINGS, lower
 from photonpu.compiler.operations import OPERATIONS
 from photonpu.compiler.passes import REWRITES
+from photonpu.compiler.passes.fused import FUSED
 from photonpu.compiler.remedies import remedy
 from photonpu.compiler.stages import STAGES, stage_text
 from photonpu.compiler.supported import digital, on_mesh, others
@@ -177,7 +178,7 @@ def test_nothing_is_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("photonpu.compiler.pipeline.bank", fail)
+    monkeypatch.setattr("photonpu.compiler.pipeline.bank_all", fail)
     monkeypatch.setattr("photonpu.program.tiles.singular_values", fail)
 
     assert inspect(attention(), SMALL).tiles == 4
@@ -375,7 +376,7 @@ def test_a_mistyped_stage_names_the_nearest() -> None:
 
 
 def test_what_is_supported_is_what_the_tables_hold() -> None:
-    assert set(on_mesh()) == {*LOWERINGS, *CONTRACTIONS, *REWRITES}
+    assert set(on_mesh()) == {*LOWERINGS, *CONTRACTIONS, *REWRITES, *FUSED}
     assert set(digital()) == set(OPERATIONS)
     assert all([*on_mesh().values(), *digital().values(), others()])
     assert digital()["Sigmoid"] == "4 operations for every output element."
