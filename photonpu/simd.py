@@ -89,10 +89,25 @@ for _sign, _floats, _ints in (
     _enter_operator(_sign, _floats, _ints)
 
 
-def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any, target: ir.Type) -> Any:
-    """Return a pointer to element `index` of a contiguous array, seen as `target`."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index], inbounds=True), target.as_pointer())
+@intrinsic  # type: ignore[untyped-decorator]
+def address(typing: Any, array: Any) -> Any:
+    """Return where the elements of an array begin, which must outlive the use of it.
+
+    Handing arrays to other compiled functions counts their references, at a price that inner loops
+    feel; a number costs nothing.
+    """
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+
+    return types.intp(array), lower
+
+
+def _element(builder: Any, start: Any, index: Any, element: ir.Type, target: ir.Type) -> Any:
+    """Return a pointer to element `index` of an array that begins at `start`, seen as `target`."""
+    array = builder.inttoptr(start, element.as_pointer())
+    return builder.bitcast(builder.gep(array, [index], inbounds=True), target.as_pointer())
 
 
 def _spread(builder: Any, value: Any, kind: Vector) -> Any:
@@ -105,16 +120,16 @@ def _spread(builder: Any, value: Any, kind: Vector) -> Any:
 
 def _make_load(kind: Vector) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]
-    def load(typing: Any, array: Any, index: Any) -> Any:
-        """Return the lanes that begin at element `index` of a contiguous array."""
+    def load(typing: Any, start: Any, index: Any) -> Any:
+        """Return the lanes from element `index` on of an array that begins at `start`."""
 
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            source = _address(context, builder, sig.args[0], *args, kind.llvm)
+            source = _element(builder, args[0], args[1], kind.llvm.element, kind.llvm)
             value = builder.load(source, typ=kind.llvm)
             value.align = 4
             return value
 
-        return kind(array, types.intp), lower
+        return kind(types.intp, types.intp), lower
 
     return load
 
@@ -140,15 +155,15 @@ spread_longs = _make_spread(LONGS)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write the lanes of `value` to a contiguous array from element `index` on."""
+def store(typing: Any, start: Any, index: Any, value: Any) -> Any:
+    """Write the lanes of `value` from element `index` on of an array that begins at `start`."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        target = _address(context, builder, sig.args[0], args[0], args[1], sig.args[2].llvm)
-        builder.store(args[2], target).align = 4
+        kind = sig.args[2].llvm
+        builder.store(args[2], _element(builder, args[0], args[1], kind.element, kind)).align = 4
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, value), lower
+    return types.void(types.intp, types.intp, value), lower
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -177,13 +192,6 @@ def _make_function(name: str, operands: int) -> Any:
             return SINGLES(SINGLES), lower
 
         return of_one
-    if operands == 2:
-
-        @intrinsic  # type: ignore[untyped-decorator]
-        def of_two(typing: Any, x: Any, y: Any) -> Any:
-            return SINGLES(SINGLES, SINGLES), lower
-
-        return of_two
 
     @intrinsic  # type: ignore[untyped-decorator]
     def of_three(typing: Any, x: Any, y: Any, z: Any) -> Any:
@@ -194,9 +202,24 @@ def _make_function(name: str, operands: int) -> Any:
 
 sqrt = _make_function("sqrt", 1)
 rint = _make_function("rint", 1)
-minimum = _make_function("minnum", 2)
-maximum = _make_function("maxnum", 2)
 fma = _make_function("fma", 3)
+
+
+def _make_choice(order: str) -> Any:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def choice(typing: Any, x: Any, y: Any) -> Any:
+        """Return lanes of `x` where they stand in this order to those of `y`, else those of `y`."""
+
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(order, *args), *args)
+
+        return SINGLES(SINGLES, SINGLES), lower
+
+    return choice
+
+
+minimum = _make_choice("<")
+maximum = _make_choice(">")
 
 
 def _make_cast(target: Vector, how: str) -> Any:
@@ -268,9 +291,9 @@ def make_panel_product(vectors: int, registers: int) -> Any:
         ``product(field, base, first, offset, low, high, weights, begin, stride)``: element ``k``
         of vector ``i`` is ``field[base[first + i] + offset[k]]``; it meets lanes of weights from
         ``weights[begin + r * stride + (k - low) * LANES]`` on, for each register ``r``. Returns
-        the sums over ``low <= k < high``, register by register, in each vector by vector.
+        the sums over ``low <= k < high``, register by register, in each vector by vector. Arrays
+        are given by their `address`; `base` and `offset` are of 32 bits.
     """
-    size = types.intp
 
     @intrinsic  # type: ignore[untyped-decorator]
     def product(
@@ -286,37 +309,29 @@ def make_panel_product(vectors: int, registers: int) -> Any:
         stride: Any,
     ) -> Any:
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            data = [
-                context.make_array(sig.args[i])(context, builder, args[i]).data
-                for i in (0, 1, 3, 6)
-            ]
-            numbers = [args[i] for i in (2, 4, 5, 7, 8)]
-            sums = _emit_product(builder, data, numbers, vectors, registers)
+            sums = _emit_product(builder, args, vectors, registers)
             return context.make_tuple(builder, sig.return_type, sums)
 
-        sums = types.UniTuple(SINGLES, vectors * registers)
-        return sums(field, base, size, offset, size, size, weights, size, size), lower
+        return types.UniTuple(SINGLES, vectors * registers)(*(types.intp,) * 9), lower
 
     return product
 
 
-def _emit_product(
-    builder: Any, data: list[Any], numbers: list[Any], vectors: int, registers: int
-) -> list[Any]:
+def _emit_product(builder: Any, args: list[Any], vectors: int, registers: int) -> list[Any]:
     """Write the loop of a panel product: one multiply-add a sum and step."""
-    field, base, offset, weights = data
-    first, low, high, begin, stride = numbers
+    field, base, first, offset, low, high, weights, begin, stride = args
     size, kind = first.type, SINGLES.llvm
 
     def number(value: int) -> Any:
         return ir.Constant(size, value)
 
-    def element(array: Any, index: Any) -> Any:
-        return builder.load(builder.gep(array, [index], inbounds=True))
+    def element(start: Any, index: Any, what: ir.Type) -> Any:
+        return builder.load(_element(builder, start, index, what, what), typ=what)
 
-    origins = [
-        builder.sext(element(base, builder.add(first, number(i))), size) for i in range(vectors)
-    ]
+    def integer(start: Any, index: Any) -> Any:
+        return builder.sext(element(start, index, ir.IntType(32)), size)
+
+    origins = [integer(base, builder.add(first, number(i))) for i in range(vectors)]
     panels = [builder.add(begin, builder.mul(stride, number(r))) for r in range(registers)]
     entry = builder.block
     head, body, end = (builder.append_basic_block(f"panel.{n}") for n in ("head", "body", "end"))
@@ -328,17 +343,18 @@ def _emit_product(
     builder.cbranch(builder.icmp_signed("<", k, high), body, end)
 
     builder.position_at_end(body)
-    step = builder.sext(element(offset, k), size)
+    step = integer(offset, k)
     values = [
-        _spread(builder, element(field, builder.add(origin, step)), SINGLES) for origin in origins
+        _spread(builder, element(field, builder.add(origin, step), kind.element), SINGLES)
+        for origin in origins
     ]
     multiply_add = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{LANES}f32"
     )
     grown = []
     for r, panel in enumerate(panels):
-        address = builder.gep(weights, [builder.add(panel, place)], inbounds=True)
-        weight = builder.load(builder.bitcast(address, kind.as_pointer()), typ=kind)
+        source = _element(builder, weights, builder.add(panel, place), kind.element, kind)
+        weight = builder.load(source, typ=kind)
         weight.align = 4
         for i, value in enumerate(values):
             grown.append(builder.call(multiply_add, [value, weight, sums[r * vectors + i]]))

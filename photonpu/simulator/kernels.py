@@ -1,8 +1,10 @@
 """Compiled kernels of the simulator; `photonpu.simulator.reference` defines each of them.
 
-The noise is made in passes over short arrays (Philox counters, logarithm, sine and cosine as
-polynomials) because such loops vectorise without a vector math library. All of it stands in one
-file: a cached kernel does not see changes in another.
+Vectors stream through the tiles of a matrix straight from their tensor, four at a time, by the
+address of each element. A panel is a few registers of outputs that meet the same inputs: its sums
+stay in registers, meet their noise and their ADC there, and are added up in the cache. Every output
+of every tile comes of the same operations in the same order, whatever the block, the thread or the
+processor.
 """
 
 from __future__ import annotations
@@ -14,257 +16,244 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
+from photonpu.simd import (
+    LANES,
+    address,
+    fma,
+    load_singles,
+    make_panel_product,
+    maximum,
+    minimum,
+    rint,
+    spread_singles,
+    sqrt,
+    store,
+)
+from photonpu.simulator.kernels_normal import TOGETHER, Key, normals
 
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 Words = NDArray[np.uint32]
 
 _FAST = frozenset({"contract", "nsz"})
-_BLOCK = 64  # vectors a task; its partial sums stay in the second-level cache
-_MULTIPLIER_0 = np.uint64(0xD2511F53)
-_MULTIPLIER_1 = np.uint64(0xCD9E8D57)
-_WEYL_0 = np.uint32(0x9E3779B9)
-_WEYL_1 = np.uint32(0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF_WORD = np.uint64(32)
-
-
-@jit()
-def _philox(vector: int, tile: Words, block: Words, key: Words, words: Words) -> None:
-    """Fill `words` (4, b) with Philox4x32-10 of counters (vector, tile[i], block[i])."""
-    low = np.uint32(np.uint64(vector) & _LOW)
-    high = np.uint32(np.uint64(vector) >> _HALF_WORD)
-    for i in range(block.size):
-        c0, c1, c2, c3 = low, high, tile[i], block[i]
-        k0, k1 = key[0], key[1]
-        for _ in range(10):
-            p0 = _MULTIPLIER_0 * np.uint64(c0)
-            p1 = _MULTIPLIER_1 * np.uint64(c2)
-            c0 = np.uint32(p1 >> _HALF_WORD) ^ c1 ^ k0
-            c2 = np.uint32(p0 >> _HALF_WORD) ^ c3 ^ k1
-            c1 = np.uint32(p1 & _LOW)
-            c3 = np.uint32(p0 & _LOW)
-            k0 = np.uint32(k0 + _WEYL_0)
-            k1 = np.uint32(k1 + _WEYL_1)
-        words[0, i] = c0
-        words[1, i] = c1
-        words[2, i] = c2
-        words[3, i] = c3
-
-
-@jit(fastmath=_FAST)
-def _radius(words: Words, bits: Ints, radius: Singles) -> None:
-    """Turn words into Box-Muller radii ``sqrt(-2 ln((w + 0.5) / 2^32))``; `bits` is scratch."""
-    for i in range(words.size):
-        radius[i] = np.float32(words[i]) * np.float32(2.0**-32) + np.float32(2.0**-33)
-    pattern = radius.view(np.int32)
-    for i in range(words.size):
-        bits[i] = pattern[i]
-    for i in range(words.size):
-        # ln(m 2^e) with m in [sqrt(1/2), sqrt(2)): Cephes' single-precision polynomial.
-        exponent = (bits[i] - np.int32(0x3F3504F3)) >> np.int32(23)
-        pattern[i] = bits[i] - (exponent << np.int32(23))
-        bits[i] = exponent
-    for i in range(words.size):
-        x = radius[i] - np.float32(1.0)
-        z = x * x
-        p = np.float32(7.0376836292e-2)
-        p = p * x - np.float32(1.1514610310e-1)
-        p = p * x + np.float32(1.1676998740e-1)
-        p = p * x - np.float32(1.2420140846e-1)
-        p = p * x + np.float32(1.4249322787e-1)
-        p = p * x - np.float32(1.6668057665e-1)
-        p = p * x + np.float32(2.0000714765e-1)
-        p = p * x - np.float32(2.4999993993e-1)
-        p = p * x + np.float32(3.3333331174e-1)
-        e = np.float32(bits[i])
-        log = x * z * p - np.float32(0.5) * z + x + e * np.float32(0.69314718056)
-        radius[i] = np.sqrt(max(np.float32(-2.0) * log, np.float32(0.0)))
-
-
-@jit(fastmath=_FAST)
-def _pair(angle: Words, radius: Singles, first: Singles, second: Singles) -> None:
-    """Fill `first`, `second` with radius times cos and sin of ``2 pi (w + 0.5) / 2^32``."""
-    for i in range(angle.size):
-        quarter = np.uint32(angle[i] + np.uint32(0x20000000)) >> np.uint32(30)
-        rest = np.int32(np.uint32(angle[i] - np.uint32(quarter << np.uint32(30))))
-        t = (np.float32(rest) + np.float32(0.5)) * np.float32(2.0 * np.pi * 2.0**-32)
-        z = t * t
-        s = np.float32(-1.9515295891e-4) * z + np.float32(8.3321608736e-3)
-        s = (s * z - np.float32(1.6666654611e-1)) * z * t + t
-        c = np.float32(2.443315711809948e-5) * z - np.float32(1.388731625493765e-3)
-        c = (c * z + np.float32(4.166664568298827e-2)) * z * z - np.float32(0.5) * z
-        c = c + np.float32(1.0)
-        odd = np.float32(quarter & np.uint32(1))
-        even = np.float32(1.0) - odd
-        sign_cos = np.float32(1.0) - np.float32((quarter + np.uint32(1)) & np.uint32(2))
-        sign_sin = np.float32(1.0) - np.float32(quarter & np.uint32(2))
-        first[i] = radius[i] * sign_cos * (even * c + odd * s)
-        second[i] = radius[i] * sign_sin * (even * s + odd * c)
-
-
-@jit()
-def _fill_normals(
-    vector: int,
-    tiles: Words,
-    blocks: Words,
-    key: Words,
-    words: Words,
-    bits: Ints,
-    radius: Singles,
-    normals: Singles,
-) -> None:
-    """Fill `normals` (4, b): lane l of block i is normals[l, i]."""
-    _philox(vector, tiles, blocks, key, words)
-    _radius(words[0], bits, radius)
-    _pair(words[1], radius, normals[0], normals[1])
-    _radius(words[2], bits, radius)
-    _pair(words[3], radius, normals[2], normals[3])
-
-
-@jit()
-def sample_normals(key: Words, tile: int, vectors: NDArray[np.int64], rows: int) -> Singles:
-    """Compute `photonpu.simulator.reference.sample_normals`."""
-    count = -(-rows // 4)
-    tiles = np.full(count, np.uint32(tile), np.uint32)
-    blocks = np.arange(count).astype(np.uint32)
-    words = np.empty((4, count), np.uint32)
-    bits = np.empty(count, np.int32)
-    radius = np.empty(count, np.float32)
-    normals = np.empty((4, count), np.float32)
-    drawn = np.empty((vectors.size, rows), np.float32)
-    for v in range(vectors.size):
-        _fill_normals(vectors[v], tiles, blocks, key, words, bits, radius, normals)
-        for j in range(rows):
-            drawn[v, j] = normals[j & 3, j >> 2]
-    return drawn
-
-
-@jit(fastmath=_FAST)
-def _add_noise(
-    value: Singles, tile: Ints, normals: Singles, line: Singles, floor: float, slope: float
-) -> None:
-    """Add detector noise to one vector's outputs of a column of tiles; `line` is scratch."""
-    block = 0
-    for t in range(tile.shape[0]):
-        offset, count = tile[t, 0], tile[t, 1]
-        blocks = (count + 3) >> 2
-        for b in range(blocks):
-            for lane in range(4):
-                line[4 * b + lane] = normals[lane, block + b]
-        block += blocks
-        outputs = value[offset : offset + count]
-        for j in range(count):
-            y = outputs[j]
-            outputs[j] = y + np.sqrt(np.float32(floor) + np.float32(slope) * y * y) * line[j]
-
-
-@jit(fastmath=_FAST)
-def _add_up(
-    value: Singles, total: Singles, tile: Ints, factor: Singles, full_scale: Singles, levels: float
-) -> None:
-    """Round one vector's outputs of a column of tiles to ADC codes and add them to its sums."""
-    limit = np.float32(levels)
-    for t in range(tile.shape[0]):
-        outputs = value[tile[t, 0] : tile[t, 0] + tile[t, 1]]
-        target = total[tile[t, 2] : tile[t, 2] + tile[t, 1]]
-        if levels > 0.0:
-            step = full_scale[t] / limit
-            inverse = np.float32(1.0) / step
-            weight = step * factor[t]
-            for j in range(outputs.size):
-                target[j] += min(max(np.rint(outputs[j] * inverse), -limit), limit) * weight
-        else:
-            for j in range(outputs.size):
-                target[j] += outputs[j] * factor[t]
-
-
-@jit()
-def _counters(tile: Ints) -> tuple[Words, Words]:
-    """Return the last two counter words of each block of four outputs of a column of tiles."""
-    count = 0
-    for t in range(tile.shape[0]):
-        count += (tile[t, 1] + 3) >> 2
-    tiles = np.empty(count, np.uint32)
-    blocks = np.empty(count, np.uint32)
-    i = 0
-    for t in range(tile.shape[0]):
-        for b in range((tile[t, 1] + 3) >> 2):
-            tiles[i] = tile[t, 3]
-            blocks[i] = b
-            i += 1
-    return tiles, blocks
+_BLOCK = 192  # vectors a task; their totals stay in the second-level cache
+_F = np.float32
+_product = make_panel_product(TOGETHER, 1)
 
 
 @jit()
 def _detect(
-    partial: Singles,
-    total: Singles,
-    first: int,
-    tile: Ints,
-    factor: Singles,
-    full_scale: Singles,
-    levels: float,
-    floor: float,
-    slope: float,
-    key: Words,
+    sums: Any,
+    total: int,
+    at: int,
+    stride: int,
+    lanes: int,
+    lane: int,
+    receiver: tuple[float, float, float],
+    draw: tuple[int, int, int],
+    key: Key,
 ) -> None:
-    """Detect, digitise and add up the outputs of a column of tiles, changed, for some vectors."""
-    tiles, blocks = _counters(tile)
-    words = np.empty((4, tiles.size), np.uint32)
-    bits = np.empty(tiles.size, np.int32)
-    radius = np.empty(tiles.size, np.float32)
-    normals = np.empty((4, tiles.size), np.float32)
-    line = np.empty(4 * ((tile[:, 1].max() + 3) >> 2), np.float32)
-    for v in range(partial.shape[0]):
-        if floor > 0.0 or slope > 0.0:
-            _fill_normals(first + v, tiles, blocks, key, words, bits, radius, normals)
-            _add_noise(partial[v], tile, normals, line, floor, slope)
-        _add_up(partial[v], total[v], tile, factor, full_scale, levels)
+    """Detect and digitise one register of four vectors, and add it to their totals.
+
+    Its totals begin at `at`, those of the next vector `stride` further; `draw` is what keys its
+    noise: the group of vectors, the tile, the register.
+    """
+    y0, y1, y2, y3 = sums
+    levels, floor_variance, slope_variance = receiver
+    if floor_variance > 0.0 or slope_variance > 0.0:
+        n0, n1, n2, n3 = normals(draw[0], draw[1], draw[2], key)
+        floor = spread_singles(_F(floor_variance))
+        slope = spread_singles(_F(slope_variance))
+        y0 = fma(sqrt(fma(slope * y0, y0, floor)), n0, y0)
+        y1 = fma(sqrt(fma(slope * y1, y1, floor)), n1, y1)
+        y2 = fma(sqrt(fma(slope * y2, y2, floor)), n2, y2)
+        y3 = fma(sqrt(fma(slope * y3, y3, floor)), n3, y3)
+    if levels > 0.0:
+        inverse = load_singles(lanes, lane)
+        high = spread_singles(_F(levels))
+        low = spread_singles(_F(-levels))
+        y0 = maximum(minimum(rint(y0 * inverse), high), low)
+        y1 = maximum(minimum(rint(y1 * inverse), high), low)
+        y2 = maximum(minimum(rint(y2 * inverse), high), low)
+        y3 = maximum(minimum(rint(y3 * inverse), high), low)
+    unit = load_singles(lanes, lane + LANES)
+    store(total, at, fma(y0, unit, load_singles(total, at)))
+    at += stride
+    store(total, at, fma(y1, unit, load_singles(total, at)))
+    at += stride
+    store(total, at, fma(y2, unit, load_singles(total, at)))
+    at += stride
+    store(total, at, fma(y3, unit, load_singles(total, at)))
+
+
+@jit()
+def _block(
+    field: int,
+    base: int,
+    vectors: tuple[int, int],
+    offset: int,
+    weights: int,
+    panel: Longs,
+    registers: int,
+    lanes: int,
+    total: int,
+    receiver: tuple[float, float, float],
+    draw: int,
+    key: Key,
+) -> None:
+    """Stream vectors from the first to the last + 1 of `vectors` through one group of panels.
+
+    `draw` numbers the first four of them, counted over all samples of a run. Arrays are given by
+    their addresses.
+    """
+    stride = LANES * registers
+    first, last = vectors
+    for i in range(panel.shape[0]):
+        low, high, begin, lane, tile, register = panel[i]
+        size = LANES * (high - low)
+        for column in range(registers):
+            weight = begin + column * size
+            scale = lane + 2 * LANES * column
+            at = LANES * column
+            group = draw
+            for v in range(first, last, TOGETHER):
+                sums = _product(field, base, v, offset, low, high, weights, weight, size)
+                which = (group, tile, register + column)
+                _detect(sums, total, at, stride, lanes, scale, receiver, which, key)
+                at += TOGETHER * stride
+                group += 1
+
+
+@jit()
+def _hand_out(
+    total: Singles,
+    vectors: tuple[int, int],
+    begin: int,
+    stride: int,
+    place: Longs,
+    lead: int,
+    row: Longs,
+    bias: Singles,
+    out: Singles,
+) -> None:
+    """Write totals, which start with vector `begin`, to their places, neighbours at once."""
+    first, end = vectors
+    while first < end:
+        last = first + 1
+        while last < end and place[last - lead] - place[last - 1 - lead] == 1:
+            last += 1
+        source, start = (first - begin) * stride, place[first - lead]
+        for j in range(row.size):
+            target = out[start + row[j] :][: last - first]
+            for i in range(target.size):
+                target[i] = total[source + j + i * stride] + bias[j]
+        first = last
 
 
 @jit(parallel=True)
 def stream(
-    vectors: Singles,
-    weights: Singles,
-    column: Ints,
-    tile: Ints,
-    factor: Singles,
-    full_scale: Singles,
-    rows: int,
-    first: int,
-    levels: float,
-    floor: float,
-    slope: float,
+    field: Singles,
+    base: Ints,
+    offset: Ints,
+    panels: tuple[Singles, Longs, Longs, Singles],
+    place: Longs,
+    row: Longs,
+    bias: Singles,
+    lead: int,
+    draw: int,
+    receiver: tuple[float, float, float],
     key: Words,
-) -> Singles:
+    out: Singles,
+) -> None:
     """Compute `photonpu.simulator.reference.stream`."""
-    count = vectors.shape[0]
-    total = np.zeros((count, rows), np.float32)
-    for task in prange((count + _BLOCK - 1) // _BLOCK):
-        low, high = task * _BLOCK, min(count, (task + 1) * _BLOCK)
-        begin = 0
-        for c in range(column.shape[0]):
-            inputs = column[c, 1] - column[c, 0]
-            tiles = slice(column[c, 2], column[c, 3])
-            width = tile[tiles, 1].sum()
-            end = begin + inputs * width
-            block = np.ascontiguousarray(vectors[low:high, column[c, 0] : column[c, 1]])
-            partial = np.dot(block, weights[begin:end].reshape(inputs, width))
-            begin = end
-            _detect(
-                partial,
-                total[low:high],
-                first + low,
-                tile[tiles],
-                factor[tiles],
-                full_scale[tiles],
-                levels,
-                floor,
-                slope,
-                key,
-            )
-    return total
+    weights, panel, groups, lanes = panels
+    blocks = (base.size + _BLOCK - 1) // _BLOCK
+    for task in prange(blocks * groups.shape[0]):
+        first_panel, last_panel, registers, first_row, last_row = groups[task % groups.shape[0]]
+        begin = task // groups.shape[0] * _BLOCK
+        end = min(base.size, begin + _BLOCK)
+        total = np.zeros((end - begin) * LANES * registers, np.float32)
+        _block(
+            address(field),
+            address(base),
+            (begin, end),
+            address(offset),
+            address(weights),
+            panel[first_panel:last_panel],
+            registers,
+            address(lanes),
+            address(total),
+            receiver,
+            draw + begin // TOGETHER,
+            (np.uint64(key[0]), np.uint64(key[1])),
+        )
+        _hand_out(
+            total,
+            (max(begin, lead), min(end, lead + place.size)),
+            begin,
+            LANES * registers,
+            place,
+            lead,
+            row[first_row:last_row],
+            bias[first_row:last_row],
+            out,
+        )
+
+
+@jit(fastmath=_FAST)
+def _lay_block(block: Singles, inverse: np.float32, levels: np.float32, target: Singles) -> None:
+    """Write a block of (channels, positions), quantised, as (positions, channels)."""
+    one = _F(1.0)
+    unit = one / levels
+    for i in range(block.shape[0]):
+        for j in range(block.shape[1]):
+            value = block[i, j] * inverse
+            if levels > 0.0:
+                value = np.rint(min(max(value, -one), one) * levels) * unit
+            target[j, i] = value
+
+
+@jit(parallel=True)
+def _lay_out(
+    tensor: Singles,
+    source: Longs,
+    margin: int,
+    inverse: np.float32,
+    levels: np.float32,
+    field: Singles,
+) -> None:
+    """Fill `field` line by line, in squares that stay in the cache."""
+    batch, channels, _, length = tensor.shape
+    rows, width = source.size, field.shape[2]
+    skipped, before = max(0, -margin), max(0, margin)
+    kept = max(0, min(length - skipped, width - before))
+    for task in prange(batch * rows):
+        b, r = task // rows, task % rows
+        line = field[b, r]
+        if source[r] < 0 or kept == 0:
+            line[:, :] = _F(0.0)
+            continue
+        line[:before, :] = _F(0.0)
+        line[before + kept :, :] = _F(0.0)
+        plane = tensor[b, :, source[r], skipped : skipped + kept]
+        for c in range(0, channels, LANES):
+            for x in range(0, kept, LANES):
+                square = plane[c : c + LANES, x : x + LANES]
+                target = line[before + x : before + x + square.shape[1], c : c + LANES]
+                _lay_block(square, inverse, levels, target)
+
+
+def lay_out(
+    tensor: Singles,
+    source: Longs,
+    margin: int,
+    full_scale: float,
+    levels: float,
+    field: Singles,
+) -> None:
+    """Compute `photonpu.simulator.reference.lay_out`."""
+    _lay_out(tensor, source, margin, np.float32(1.0 / full_scale), np.float32(levels), field)
 
 
 @jit(parallel=True, fastmath=_FAST)

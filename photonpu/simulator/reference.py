@@ -12,10 +12,11 @@ from photonpu import keyed
 
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 Words = NDArray[np.uint32]
 
 
-def sample_normals(key: Words, tile: int, vectors: NDArray[np.int64], rows: int) -> Singles:
+def sample_normals(key: Words, tile: int, first: int, count: int, registers: int) -> Singles:
     """Draw the normal number of each ADC sample of one tile.
 
     Parameters
@@ -23,42 +24,44 @@ def sample_normals(key: Words, tile: int, vectors: NDArray[np.int64], rows: int)
     key
         (2,) words: seed and chip.
     tile
-        Index of the tile in the program.
-    vectors
-        (n,) index of each vector in its layer, counted over all samples of the run.
-    rows
-        Outputs of the tile.
+        Number of the tile.
+    first, count
+        Number of the first vector in its layer, counted over all samples of a run, and how many.
+    registers
+        Outputs of the tile are ``16 * registers``.
 
     Returns
     -------
     ndarray
-        (n, rows). The counter of output ``j`` is (vector low, vector high, tile, j // 4), and
-        its lane j % 4: the same number whatever the batch, the order or the threads.
+        (count, 16 * registers). Output ``j`` of vector ``v`` is number ``v % 4`` of the counter
+        (v // 4 low, v // 4 high, tile, j): the same whatever the batch, the order or the threads.
     """
-    blocks = -(-rows // 4)
-    counter = np.empty((len(vectors), blocks, 4), np.uint32)
-    counter[..., 0] = (vectors & 0xFFFFFFFF)[:, None]
-    counter[..., 1] = (vectors >> 32)[:, None]
+    vector = first + np.arange(count, dtype=np.int64)
+    outputs = 16 * registers
+    counter = np.empty((count, outputs, 4), np.uint32)
+    counter[..., 0] = (vector // 4 & 0xFFFFFFFF)[:, None]
+    counter[..., 1] = (vector // 4 >> 32)[:, None]
     counter[..., 2] = tile
-    counter[..., 3] = np.arange(blocks)
-    drawn = keyed.normals(key, counter.reshape(-1, 4))
-    return drawn.reshape(len(vectors), blocks * 4)[:, :rows].astype(np.float32)
+    counter[..., 3] = np.arange(outputs)
+    drawn = keyed.normals(key, counter.reshape(-1, 4)).reshape(count, outputs, 4)
+    each = np.take_along_axis(drawn, (vector % 4).reshape(-1, 1, 1), axis=2)
+    return np.asarray(each[..., 0], np.float32)
 
 
 def stream(
-    vectors: Singles,
-    weights: Singles,
-    column: Ints,
-    tile: Ints,
-    factor: Singles,
-    full_scale: Singles,
-    rows: int,
-    first: int,
-    levels: float,
-    floor: float,
-    slope: float,
+    field: Singles,
+    base: Ints,
+    offset: Ints,
+    panels: tuple[Singles, Longs, Longs, Singles],
+    place: Longs,
+    row: Longs,
+    bias: Singles,
+    lead: int,
+    draw: int,
+    receiver: tuple[float, float, float],
     key: Words,
-) -> Singles:
+    out: Singles,
+) -> None:
     """Stream vectors through the tiles of one matrix; detect, digitise and add up what comes out.
 
     Each output ``y`` of each tile gets detector noise of variance ``floor + slope * y^2`` (shot
@@ -67,55 +70,86 @@ def stream(
 
     Parameters
     ----------
-    vectors
-        (n, K), in units of one port's full-scale field.
-    weights
-        The transposed matrices of the tiles, one behind the other: for each column of blocks
-        (inputs, outputs of all its tiles), flat.
-    column
-        (c, 4) for each column of blocks: first input, last + 1, first tile, last + 1.
-    tile
-        (t, 4) for each tile: where its outputs stand in its column of blocks, how many, the
-        row they go to, and its index in the program.
-    factor
-        (t,) units of the layer for one unit of a tile's output.
-    full_scale
-        (t,) largest output that the ADC represents.
-    rows
-        M, rows of the matrix.
-    first
-        Index of the first vector.
-    levels
-        ADC levels on each side of zero; 0 for no ADC.
-    floor, slope
-        Noise variance at zero, and for each unit of squared output.
+    field
+        The elements of the vectors, in units of one port's full-scale field.
+    base
+        (n,) where each vector begins in the field. The first `lead` of them and those after the
+        last place are computed for nothing: n is a multiple of four.
+    offset
+        (K,) from there to each of its elements.
+    panels
+        Weights, panels, groups and lanes of `photonpu.simulator.panels.Panels`.
+    place
+        (p,) where the results of each vector begin in `out`.
+    row
+        (M,) from there to each output, in the order of the groups.
+    bias
+        (M,) added to each output.
+    lead
+        Which vector has the first place.
+    draw
+        Number of the first four vectors, which keys their noise.
+    receiver
+        ADC levels on each side of zero, 0 for no ADC; noise variance at zero, and for each unit
+        of squared output.
     key
         (2,) words: seed and chip.
-
-    Returns
-    -------
-    ndarray
-        (n, M) in the units of the layer.
+    out
+        Filled at the places.
     """
-    total = np.zeros((len(vectors), rows), np.float32)
-    index = first + np.arange(len(vectors), dtype=np.int64)
-    begin = 0
-    for low, high, first_tile, last_tile in column:
-        width = int(tile[first_tile:last_tile, 1].sum())
-        end = begin + int(high - low) * width
-        partial = vectors[:, low:high] @ weights[begin:end].reshape(high - low, width)
-        begin = end
-        for t in range(first_tile, last_tile):
-            offset, count, row, number = tile[t]
-            value = partial[:, offset : offset + count]
+    levels, floor, slope = (np.float32(value) for value in receiver)
+    weights, panel, group, lanes = panels
+    for first_panel, last_panel, registers, first_row, last_row in group:
+        outputs = 16 * registers
+        total = np.zeros((len(base), outputs), np.float32)
+        for low, high, begin, lane, tile, register in panel[first_panel:last_panel]:
+            vectors = field[base[:, None] + offset[low:high]]
+            packed = weights[begin : begin + (high - low) * outputs]
+            matrix = packed.reshape(registers, high - low, 16).transpose(1, 0, 2)
+            value = vectors @ matrix.reshape(high - low, outputs)
             if floor > 0.0 or slope > 0.0:
-                sigma = np.sqrt(np.float32(floor) + np.float32(slope) * value * value)
-                value = value + sigma * sample_normals(key, int(number), index, int(count))
+                drawn = sample_normals(key, tile, 4 * draw, len(base), register + registers)
+                sigma = np.sqrt(floor + slope * value * value)
+                value = value + sigma * drawn[:, 16 * register :]
+            scale = lanes[lane : lane + 2 * outputs].reshape(registers, 2, 16)
+            steps, units = scale[:, 0].reshape(-1), scale[:, 1].reshape(-1)
             if levels > 0.0:
-                step = full_scale[t] / np.float32(levels)
-                value = np.clip(np.rint(value / step), -levels, levels).astype(np.float32) * step
-            total[:, row : row + count] += value * factor[t]
-    return total
+                value = np.clip(np.rint(value * steps), -levels, levels)
+            total += value * units
+        whole = total[lead : lead + len(place), : last_row - first_row] + bias[first_row:last_row]
+        out[place[:, None] + row[first_row:last_row]] = whole
+
+
+def lay_out(
+    tensor: Singles,
+    source: Longs,
+    margin: int,
+    full_scale: float,
+    levels: float,
+    field: Singles,
+) -> None:
+    """Quantise a tensor, put zeros around it, and its channels last.
+
+    Parameters
+    ----------
+    tensor
+        (batch, channels, lines, length).
+    source
+        (rows,) the line that goes to each row; -1 for zeros.
+    margin
+        Zeros before the first element of a line; if negative, how many are cropped.
+    full_scale, levels
+        As for `quantise`.
+    field
+        (batch, rows, width, channels), filled.
+    """
+    field[...] = 0.0
+    before, skipped = max(0, margin), max(0, -margin)
+    kept = max(0, min(tensor.shape[3] - skipped, field.shape[2] - before))
+    for row, line in enumerate(source):
+        if line >= 0:
+            part = tensor[:, :, line, skipped : skipped + kept].transpose(0, 2, 1)
+            field[:, row, before : before + kept] = quantise(part, full_scale, levels)
 
 
 def quantise(values: Singles, full_scale: float, levels: float) -> Singles:

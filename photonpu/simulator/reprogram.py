@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from photonpu.hardware import Chip, Machine
 from photonpu.program import Program, ReprogrammedStep, TileBank, factors
-from photonpu.program.tiles import bank, cut, one_blas_thread
+from photonpu.program.tiles import bank, cut
 from photonpu.simulator import engine, kernels
-from photonpu.simulator.engine import Detection
+from photonpu.simulator.panels import panels
+from photonpu.simulator.receiver import Receiver
+from photonpu.simulator.streaming import stream_vectors
 
 Singles = NDArray[np.float32]
 _CHUNK_TILES = 1024  # that are decomposed at once: 130 MiB of phases and fields at 64 ports
@@ -24,7 +26,7 @@ Run = Callable[[Singles, Singles, int], Singles]  # factors and index of the fir
 
 
 def layers(
-    program: Program, machine: Machine, chip: Chip, sources: frozenset[str], receiver: Detection
+    program: Program, machine: Machine, chip: Chip, sources: frozenset[str], receiver: Receiver
 ) -> dict[str, Run]:
     """Prepare the products of two activations of a program for running.
 
@@ -56,13 +58,12 @@ def _layer(
     machine: Machine,
     chip: Chip,
     sources: frozenset[str],
-    receiver: Detection,
+    receiver: Receiver,
     first_tile: int,
 ) -> Run:
     def run(left: Singles, right: Singles, first: int) -> Singles:
         vectors, matrices, entry = factors.split(left, right, step.held)
-        if not receiver.perfect:
-            vectors = kernels.quantise(vectors, step.input_range, receiver.dac_levels)
+        vectors = kernels.quantise(vectors, step.input_range, receiver.dac_levels)
         count, each, _ = vectors.shape
         rows = np.empty((count, each, step.rows), np.float32)
         order = np.argsort(entry, kind="stable")
@@ -72,11 +73,14 @@ def _layer(
             tiles = programmed(step, matrices[begin : begin + chunk], machine, begin)
             fields = engine.bank_matrices(tiles, machine, chip, sources)
             for place in range(len(tiles) // step.tiles):
-                through = _through(step, tiles, fields, place, receiver, first_tile)
+                span = place * step.tiles, (place + 1) * step.tiles
+                matrix = panels(
+                    tiles, fields, span, step.input_range, receiver.adc_levels, first_tile
+                )
                 here = slice(*bounds[begin + place : begin + place + 2])
                 for index in order[here].tolist():
                     start = first * step.vectors + index * each
-                    rows[index] = through(np.ascontiguousarray(vectors[index]), start)
+                    rows[index] = stream_vectors(vectors[index], matrix, start, receiver)
         return factors.join(rows, left.shape, right.shape, step.held)
 
     return run
@@ -119,31 +123,3 @@ def programmed(
         turn=(order // machine.cores).astype(np.int32),
         adc_range=np.tile(step.adc_range, len(matrices)),
     )
-
-
-def _through(
-    step: ReprogrammedStep,
-    tiles: TileBank,
-    fields: NDArray[np.float64],
-    place: int,
-    receiver: Detection,
-    first_tile: int,
-) -> Callable[[Singles, int], Singles]:
-    """Prepare one matrix of several: it takes vectors (V, C) and the index of the first of them."""
-    span = place * step.tiles, (place + 1) * step.tiles
-    if receiver.perfect:
-        dense = engine.dense(tiles, fields, span, (step.rows, step.columns))
-        return lambda vectors, _: _multiplied(vectors, dense)
-    matrix = engine.arranged(tiles, fields, span, step.rows)
-    keys = matrix.tile.copy()
-    keys[:, 3] += first_tile - span[0]
-    keyed = replace(matrix, tile=keys)
-    return lambda vectors, start: engine.stream_vectors(
-        vectors, keyed, step.input_range, start, receiver
-    )
-
-
-def _multiplied(vectors: Singles, dense: Singles) -> Singles:
-    """Multiply exactly; an infinity is found by the step that reads it."""
-    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        return vectors @ dense

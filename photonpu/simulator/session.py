@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import HostStep, PhotonicStep, Program, ReprogrammedStep, TensorInfo
-from photonpu.simulator import engine, reprogram
+from photonpu.simulator import engine, reprogram, streaming
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.noise import sources
+from photonpu.simulator.receiver import Receiver
 
 Array = NDArray[Any]
 
@@ -63,9 +64,9 @@ class Session:
             chip = Chip.draw(self.machine, chip)
         _check_chip(chip, self.machine)
         matrices = engine.tile_matrices(program, self.machine, chip, self.sources)
-        receiver = engine.detection(self.machine, self.sources, chip.seed or 0, seed)
+        receiver = Receiver.of(self.machine, self.sources, chip.seed or 0, seed)
         self._layers = {
-            step.name: engine.layer(program.tiles, step, matrices, receiver)
+            step.name: streaming.layer(program.tiles, step, matrices, receiver)
             for step in program.photonic_steps
         }
         self._reprogrammed = reprogram.layers(program, self.machine, chip, self.sources, receiver)
@@ -203,7 +204,13 @@ def _check_array(info: TensorInfo, value: Array) -> Array:
         for want, have in zip(info.shape, value.shape, strict=False)
     )
     if not fits:
-        raise InputError(f"input '{info.name}' has shape {value.shape}; {describe(info)} is needed")
+        remedy = ""
+        if len(value.shape) == len(info.shape) and value.size:
+            sizes = "x".join(map(str, value.shape))
+            remedy = f": feed that, or compile the model with --shape {info.name}={sizes}"
+        raise InputError(
+            f"input '{info.name}' has shape {value.shape}; {describe(info)} is needed{remedy}"
+        )
     if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
         raise InputError(f"input '{info.name}' holds NaN or infinity; clean the data first")
     return value

@@ -1,0 +1,231 @@
+"""Vectors streamed through the tiles of a matrix on one chip: those of a step, or bare ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.program import Geometry, PhotonicStep, Stream, TileBank, windows
+from photonpu.simulator import kernels
+from photonpu.simulator.kernels_normal import TOGETHER
+from photonpu.simulator.panels import (
+    Panels,
+    outputs_at,
+    padded_rows,
+    padded_size,
+    panels,
+    windows_at,
+)
+from photonpu.simulator.receiver import Receiver
+
+Singles = NDArray[np.float32]
+Longs = NDArray[np.int64]
+Run = Callable[[Singles, int], Singles]  # input and index of its first sample to output
+_CHUNK_ELEMENTS = 1 << 24  # of a tensor that are laid out at once: 64 MiB
+
+
+def layer(
+    bank: TileBank, step: PhotonicStep, matrices: NDArray[np.float64], receiver: Receiver
+) -> Run:
+    """Prepare a step for running.
+
+    Parameters
+    ----------
+    bank
+        The program's tiles.
+    step
+        The step.
+    matrices
+        (T, N, N) of one chip, as `photonpu.simulator.engine.tile_matrices` gives them.
+    receiver
+        Converters and detector.
+
+    Returns
+    -------
+    callable
+        Takes the input tensor and the index of its first sample, gives the output tensor.
+    """
+    packed = tuple(
+        panels(bank, matrices, tiles, step.input_range, receiver.adc_levels, tiles[0])
+        for tiles in step.tiles
+    )
+    return lambda x, first: run(x, step, packed, receiver, first)
+
+
+def run(
+    x: Singles,
+    step: PhotonicStep,
+    packed: tuple[Panels, ...],
+    receiver: Receiver,
+    first_sample: int,
+) -> Singles:
+    """Run a step: one ADC sample for each output of each tile, where there is an ADC.
+
+    Parameters
+    ----------
+    x
+        The step's input tensor.
+    step
+        What to run.
+    packed
+        The tiles of each stream.
+    receiver
+        Converters and detector.
+    first_sample
+        Index of the batch's first sample, which keys the noise.
+
+    Returns
+    -------
+    ndarray
+        The step's output tensor.
+    """
+    geometry = step.geometry
+    form = windows.channels_form(x, geometry)
+    spatial = form.shape[2:]
+    size = geometry.output_size(spatial)
+    counts = [stream.window.count(spatial) for stream in geometry.streams]
+    full = _full_size(size, counts, geometry)
+    bias = np.zeros(geometry.out_channels, np.float32) if step.bias is None else step.bias
+    out = np.empty((len(form), geometry.out_channels, *full), np.float32)
+    filled = sum(
+        len(stream.offsets) * math.prod(count)
+        for stream, count in zip(geometry.streams, counts, strict=True)
+    )
+    if filled < math.prod(full):  # positions that no window reaches hold the bias alone
+        out[...] = bias.reshape(-1, *(1,) * len(full))
+    for stream, tiles, count, each in zip(
+        geometry.streams, packed, counts, step.vectors, strict=True
+    ):
+        for low, high in _chunks(
+            len(form), form.shape[1] * math.prod(padded_size(spatial, stream))
+        ):
+            start = first_sample * each + low * math.prod(count)
+            part = form[low:high]
+            _stream(part, step, stream, tiles, receiver, start, bias, out[low:high])
+    if full != size:
+        out = out[(slice(None), slice(None), *(slice(0, n) for n in size))]
+    return windows.output_form(out, geometry, x.shape)
+
+
+def _full_size(
+    size: tuple[int, ...], counts: list[tuple[int, ...]], geometry: Geometry
+) -> tuple[int, ...]:
+    """Return the size of an output that no window leaves."""
+    factors = geometry.upsample or (1,) * len(size)
+    return tuple(
+        max(n, *(count[axis] * factor for count in counts))
+        for axis, (n, factor) in enumerate(zip(size, factors, strict=True))
+    )
+
+
+def _chunks(samples: int, elements: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of samples of so many elements that stay within the memory bound."""
+    size = max(1, _CHUNK_ELEMENTS // max(1, elements))
+    for first in range(0, samples, size):
+        yield first, min(samples, first + size)
+
+
+def _stream(
+    form: Singles,
+    step: PhotonicStep,
+    stream: Stream,
+    tiles: Panels,
+    receiver: Receiver,
+    start: int,
+    bias: Singles,
+    out: Singles,
+) -> None:
+    """Fill what one stream gives of the output of some samples."""
+    geometry, spatial = step.geometry, form.shape[2:]
+    base, offset = windows_at(len(form), spatial, geometry, stream)
+    if len(base) == 0:
+        return
+    place, row = outputs_at(
+        len(form), stream.window.count(spatial), out.shape[2:], geometry, stream
+    )
+    field = _laid_out(form, stream, step.input_range, receiver.dac_levels)
+    channels = np.arange(geometry.out_channels).reshape(geometry.groups, 1, -1)
+    channel = np.tile(channels, (1, len(stream.offsets), 1)).reshape(-1)[tiles.row]
+    _through(
+        field, base, offset, tiles, (place, row[tiles.row], bias[channel]), start, receiver, out
+    )
+
+
+def _laid_out(form: Singles, stream: Stream, input_range: float, levels: float) -> Singles:
+    """Return a tensor, quantised, with its zeros around it and its channels last."""
+    form = np.ascontiguousarray(form)
+    batch, channels, *spatial = form.shape
+    if not spatial:
+        return kernels.quantise(form, input_range, levels)
+    window = stream.window
+    source = padded_rows(tuple(spatial), stream)
+    width = padded_size(tuple(spatial), stream)[-1]
+    field = np.empty((batch, len(source), width, channels), np.float32)
+    tensor = form.reshape(batch, channels, math.prod(spatial[:-1]), spatial[-1])
+    kernels.lay_out(tensor, source, window.pads_begin[-1], input_range, levels, field)
+    return field
+
+
+def _through(
+    field: Singles,
+    base: Longs,
+    offset: Longs,
+    tiles: Panels,
+    places: tuple[Longs, Longs, Singles],
+    start: int,
+    receiver: Receiver,
+    out: Singles,
+) -> None:
+    """Stream the vectors at `base`, of which the first is number `start`, to their `places`."""
+    lead = start % TOGETHER
+    tail = -(lead + len(base)) % TOGETHER
+    place, row, bias = places
+    kernels.stream(
+        field.reshape(-1),
+        np.concatenate([base[:1].repeat(lead), base, base[-1:].repeat(tail)]).astype(np.int32),
+        offset.astype(np.int32),
+        (tiles.weights, tiles.panel, tiles.group, tiles.lanes),
+        place,
+        row,
+        bias,
+        lead,
+        start // TOGETHER,
+        (receiver.adc_levels, receiver.floor, receiver.slope),
+        receiver.key,
+        out.reshape(-1),
+    )
+
+
+def stream_vectors(vectors: Singles, tiles: Panels, start: int, receiver: Receiver) -> Singles:
+    """Stream vectors through a matrix.
+
+    Parameters
+    ----------
+    vectors
+        (n, K), quantised: in units of one port's full-scale field.
+    tiles
+        The matrix.
+    start
+        Index of the first vector, which keys the noise.
+    receiver
+        Detector and ADC.
+
+    Returns
+    -------
+    ndarray
+        (n, M).
+    """
+    count, width = vectors.shape
+    rows = len(tiles.row)
+    out = np.empty((count, rows), np.float32)
+    if count:
+        base = np.arange(count, dtype=np.int64) * width
+        place = np.arange(count, dtype=np.int64) * rows
+        places = place, tiles.row, np.zeros(rows, np.float32)
+        field = np.ascontiguousarray(vectors, np.float32)
+        offset = np.arange(width, dtype=np.int64)
+        _through(field, base, offset, tiles, places, start, receiver, out)
+    return out
