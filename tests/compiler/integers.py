@@ -36,9 +36,9 @@ def whole(kind: str, *shape: int, seed: int = 0, bound: int | None = None) -> Ar
 
 def model_of(
     nodes: list[onnx.NodeProto],
-    inputs: Mapping[str, Array],
-    constants: Mapping[str, Array],
-    kind: type[np.generic],
+    inputs: Mapping[str, Any],
+    constants: Mapping[str, Any],
+    kind: type[Any],
     opset: int = 17,
 ) -> onnx.ModelProto:
     """Return a model of fixed shapes whose output is ``y``."""
@@ -74,7 +74,7 @@ class Case:
     model: onnx.ModelProto
     x: Array
     exact: Array
-    kind: type[np.generic]
+    kind: type[Any]
 
 
 def ideal(model: onnx.ModelProto, x: Array, products: int = 1) -> Array:
@@ -93,7 +93,7 @@ def assert_rounded(found: Array, expected: Array, exact: Array) -> None:
     assert (from_boundary[steps == 1] <= MARGIN).all()
 
 
-def saturated(exact: Array, kind: type[np.generic]) -> Array:
+def saturated(exact: Array, kind: type[Any]) -> Array:
     limits = np.iinfo(kind)
     return np.clip(np.rint(exact), limits.min, limits.max).astype(kind)
 

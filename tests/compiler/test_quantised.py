@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,17 +47,53 @@ def convolved(x: Array, w: Array, pads: list[int], strides: list[int], groups: i
     return out.reshape(len(x), -1, rows, columns)
 
 
-def scale_for(accumulated: Array, data_scale: float, weight_scale: Array, kind: str) -> np.float32:
-    """Return a scale at which most of the outputs fit into 8 bits."""
-    real = np.abs(accumulated * data_scale * weight_scale)
-    return np.float32(max(float(real.max(initial=0)), 1e-3) / (200 if kind == "uint8" else 100))
+@dataclass(frozen=True)
+class Drawn:
+    """The integers of one product.
+
+    Attributes
+    ----------
+    x, w
+        What streams and what the mesh holds.
+    x_zero, w_zero
+        Their zero points, that of the weight one number or one a channel.
+    accumulated
+        The product, exact.
+    channels
+        Shape that one number an output channel has to broadcast with the product.
+    attributes
+        Those of the operator.
+    on_left
+        Whether the weight is the first factor.
+    """
+
+    x: Array
+    w: Array
+    x_zero: Array
+    w_zero: Array
+    accumulated: Array
+    channels: tuple[int, ...]
+    attributes: dict[str, Any]
+    on_left: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Element type of the data."""
+        return str(self.x.dtype)
+
+
+PAIRS = st.sampled_from([("uint8", "uint8"), ("uint8", "int8"), ("int8", "int8")])
+
+
+def zero_point(kind: str, shape: tuple[int, ...], seed: int) -> Array:
+    """Draw a weight's zero point; onnxruntime wants 0 of signed ones, and one for all channels."""
+    value = 0 if kind == "int8" else int(whole(kind, seed=seed, bound=40))
+    return np.full(shape, value, KINDS[kind])
 
 
 @st.composite
-def convolutions(draw: st.DrawFn, integer: bool) -> Case:
-    kind, weight_kind = draw(
-        st.sampled_from([("uint8", "uint8"), ("uint8", "int8"), ("int8",) * 2])
-    )
+def convolutions(draw: st.DrawFn, by_channel: bool) -> Drawn:
+    kind, weight_kind = draw(PAIRS)
     seed, groups = draw(st.integers(0, 99)), draw(st.integers(1, 2))
     kernel = [draw(st.integers(1, 3)) for _ in range(2)]
     strides = [draw(st.integers(1, 2)) for _ in range(2)]
@@ -65,118 +102,96 @@ def convolutions(draw: st.DrawFn, integer: bool) -> Case:
     x = whole(kind, 2, groups * inputs, 5, 6, seed=seed)
     w = whole(weight_kind, outputs, inputs, *kernel, seed=seed, bound=LARGEST_WEIGHT)
     x_zero = whole(kind, seed=seed + 1)
-    channels = draw(st.booleans()) and not integer  # onnxruntime has no ConvInteger by channel
-    shape = (outputs,) if channels else ()
-    w_zero = whole(weight_kind, seed=seed + 2, bound=40) if weight_kind == "uint8" else np.int8(0)
-    w_zero = np.full(shape, w_zero, KINDS[weight_kind])
-    accumulated = convolved(
-        x.astype(np.int64) - int(x_zero), w - w_zero.astype(np.int64).flat[0], pads, strides, groups
-    )
+    shape = (outputs,) if by_channel and draw(st.booleans()) else ()
+    w_zero = zero_point(weight_kind, shape, seed)
+    factors = x.astype(np.int64) - int(x_zero), w.astype(np.int64) - int(w_zero.flat[0])
+    accumulated = convolved(*factors, pads, strides, groups)
     attributes = {"pads": pads, "strides": strides, "group": groups}
-    if integer:
-        constants = {"w": w, "x_zero": x_zero, "w_zero": w_zero}
-        node = helper.make_node("ConvInteger", ["x", *constants], ["y"], name="it", **attributes)
-        model = model_of([node], {"x": x}, constants, np.int32)
-        return Case(model, x, accumulated, np.int32)
-    result_kind = kind
-    x_scale = np.float32(draw(st.floats(0.01, 0.1)))
-    w_scale = np.random.default_rng(seed).uniform(0.01, 0.1, shape).astype(np.float32)
-    bias = np.random.default_rng(seed).integers(-2000, 2000, outputs).astype(np.int32)
-    if draw(st.booleans()):
-        accumulated = accumulated + bias[:, None, None]
-    else:
-        bias = np.zeros(0, np.int32)
-    spread = w_scale.reshape(-1, 1, 1).astype(np.float64)
-    y_scale, y_zero = scale_for(accumulated, x_scale, spread, kind), whole(kind, seed=seed + 3)
-    constants = {
-        "x_scale": x_scale,
-        "x_zero": x_zero,
-        "w": w,
-        "w_scale": w_scale,
-        "w_zero": w_zero,
-        "y_scale": y_scale,
-        "y_zero": y_zero,
-        **({"b": bias} if bias.size else {}),
-    }
-    node = helper.make_node("QLinearConv", ["x", *constants], ["y"], name="it", **attributes)
-    model = model_of([node], {"x": x}, constants, KINDS[result_kind])
-    exact = accumulated * (float(x_scale) * spread / float(y_scale)) + int(y_zero)
-    return Case(model, x, exact, KINDS[result_kind])
-
-
-@given(convolutions(integer=False))
-def test_a_quantised_convolution_gives_the_integers_of_onnxruntime(case: Case) -> None:
-    check(case)
-
-
-@given(convolutions(integer=True))
-def test_a_convolution_of_integers_gives_the_integers_of_onnxruntime(case: Case) -> None:
-    found = ideal(case.model, case.x)
-    npt.assert_array_equal(found, case.exact.astype(np.int32))
-    npt.assert_array_equal(found, run(case.model, {"x": case.x})[0])
+    return Drawn(x, w, x_zero, w_zero, accumulated, (-1, 1, 1), attributes)
 
 
 @st.composite
-def products(draw: st.DrawFn, integer: bool) -> Case:
-    kind, weight_kind = draw(
-        st.sampled_from([("uint8", "uint8"), ("uint8", "int8"), ("int8",) * 2])
-    )
-    seed = draw(st.integers(0, 99))
+def matrix_products(draw: st.DrawFn, by_channel: bool) -> Drawn:
+    kind, weight_kind = draw(PAIRS)
+    on_left = draw(st.booleans()) and kind == weight_kind  # onnxruntime: never int8 with uint8
+    seed, batch = draw(st.integers(0, 99)), draw(st.sampled_from([(), (2,), (2, 3)]))
     rows, inner, columns = (draw(st.integers(1, 12)) for _ in range(3))
-    batch = draw(st.sampled_from([(), (2,), (2, 3)]))
-    on_left = draw(st.booleans())
-    a_kind, b_kind = (weight_kind, kind) if on_left and kind == weight_kind else (kind, weight_kind)
-    on_left = on_left and kind == weight_kind
-    bounds = (LARGEST_WEIGHT, None) if on_left else (None, LARGEST_WEIGHT)
-    a_shape = (rows, inner) if on_left else (*batch, rows, inner)
-    b_shape = (*batch, inner, columns) if on_left else (inner, columns)
-    a = whole(a_kind, *a_shape, seed=seed, bound=LARGEST_WEIGHT if on_left else bounds[0])
-    b = whole(b_kind, *b_shape, seed=seed + 1, bound=LARGEST_WEIGHT)
-    by_column = draw(st.booleans()) and not on_left
-    shape = (columns,) if by_column else ()
-    a_zero, b_zero = (
-        whole(a_kind, seed=seed + 2, bound=60),
-        whole(b_kind, *shape, seed=seed, bound=9),
-    )
-    accumulated = (a.astype(np.int64) - int(a_zero)) @ (b - b_zero.astype(np.int64))
-    accumulated = accumulated.astype(np.float64)
-    x, held = (b, a) if on_left else (a, b)
-    first, second = ("w", "x") if on_left else ("x", "w")
-    if integer:
-        constants = {"w": held, "a_zero": a_zero, "b_zero": b_zero}
-        names = [first, second, "a_zero", "b_zero"]
-        node = helper.make_node("MatMulInteger", names, ["y"], name="it")
-        return Case(model_of([node], {"x": x}, constants, np.int32), x, accumulated, np.int32)
-    a_scale = np.float32(draw(st.floats(0.01, 0.1)))
-    b_scale = np.random.default_rng(seed).uniform(0.01, 0.1, shape).astype(np.float32)
-    y_scale = scale_for(accumulated, a_scale, b_scale.astype(np.float64), a_kind)
-    y_zero = whole(a_kind, seed=seed + 3)
-    constants = {
-        "w": held,
-        "a_scale": a_scale,
-        "a_zero": a_zero,
-        "b_scale": b_scale,
-        "b_zero": b_zero,
-        "y_scale": y_scale,
-        "y_zero": y_zero,
-    }
-    names = [first, "a_scale", "a_zero", second, "b_scale", "b_zero", "y_scale", "y_zero"]
-    node = helper.make_node("QLinearMatMul", names, ["y"], name="it")
-    exact = accumulated * (float(a_scale) * b_scale.astype(np.float64) / float(y_scale))
-    model = model_of([node], {"x": x}, constants, KINDS[a_kind])
-    return Case(model, x, exact + int(y_zero), KINDS[a_kind])
+    shapes = [(rows, inner), (*batch, inner, columns)]
+    if not on_left:
+        shapes = [(*batch, rows, inner), (inner, columns)]
+    first = whole(kind, *shapes[0], seed=seed, bound=LARGEST_WEIGHT)
+    second = whole(weight_kind, *shapes[1], seed=seed + 1, bound=LARGEST_WEIGHT)
+    x, w = (second, first) if on_left else (first, second)
+    shape = (columns,) if by_channel and not on_left and draw(st.booleans()) else ()
+    x_zero, w_zero = whole(kind, seed=seed + 2), zero_point(weight_kind, shape, seed)
+    zeros = (w_zero, x_zero) if on_left else (x_zero, w_zero)
+    factors = [f.astype(np.int64) - z for f, z in zip((first, second), zeros, strict=True)]
+    accumulated = np.asarray(factors[0] @ factors[1], np.float64)
+    return Drawn(x, w, x_zero, w_zero, accumulated, (-1,), {}, on_left)
 
 
-@given(products(integer=False))
-def test_a_quantised_matrix_product_gives_the_integers_of_onnxruntime(case: Case) -> None:
-    check(case)
+def of_integers(op: str, drawn: Drawn) -> onnx.ModelProto:
+    """Return a model of ConvInteger or MatMulInteger."""
+    constants = {"w": drawn.w, "x_zero": drawn.x_zero, "w_zero": drawn.w_zero}
+    names = ["x", "w", "x_zero", "w_zero"]
+    if drawn.on_left:
+        names = ["w", "x", "w_zero", "x_zero"]
+    node = helper.make_node(op, names, ["y"], name="it", **drawn.attributes)
+    return model_of([node], {"x": drawn.x}, constants, np.int32)
 
 
-@given(products(integer=True))
-def test_a_matrix_product_of_integers_gives_the_integers_of_onnxruntime(case: Case) -> None:
-    found = ideal(case.model, case.x)
-    npt.assert_array_equal(found, case.exact.astype(np.int32))
-    npt.assert_array_equal(found, run(case.model, {"x": case.x})[0])
+def requantised(op: str, drawn: Drawn, x_scale: float, biased: bool) -> Case:
+    """Return a case of QLinearConv or QLinearMatMul with scales at which most outputs fit."""
+    draw = np.random.default_rng(len(drawn.w))
+    w_scale = draw.uniform(0.01, 0.1, drawn.w_zero.shape).astype(np.float32)
+    bias = draw.integers(-2000, 2000, len(drawn.w)).astype(np.int32)
+    scales = float(np.float32(x_scale)) * w_scale.astype(np.float64).reshape(drawn.channels)
+    real = (drawn.accumulated + (bias.reshape(drawn.channels) if biased else 0)) * scales
+    y_scale = np.float32(max(np.abs(real).max(initial=0), 1e-3) / 150)
+    y_zero = whole(drawn.kind, seed=3)
+    data = {"x_scale": np.float32(x_scale), "x_zero": drawn.x_zero}
+    held = {"w": drawn.w, "w_scale": w_scale, "w_zero": drawn.w_zero}
+    result = {"y_scale": y_scale, "y_zero": y_zero, **({"b": bias} if biased else {})}
+    names = ["x", *data, *held, *result]
+    if drawn.on_left:
+        names = [*held, "x", *data, *result]
+    node = helper.make_node(op, names, ["y"], name="it", **drawn.attributes)
+    kind = KINDS[drawn.kind]
+    model = model_of([node], {"x": drawn.x}, {**data, **held, **result}, kind)
+    return Case(model, drawn.x, real / float(y_scale) + int(y_zero), kind)
+
+
+SCALES = st.floats(0.01, 0.1)
+
+
+@given(convolutions(by_channel=True), SCALES, st.booleans())
+def test_a_quantised_convolution_gives_the_integers_of_onnxruntime(
+    drawn: Drawn, x_scale: float, biased: bool
+) -> None:
+    check(requantised("QLinearConv", drawn, x_scale, biased))
+
+
+@given(matrix_products(by_channel=True), SCALES)
+def test_a_quantised_matrix_product_gives_the_integers_of_onnxruntime(
+    drawn: Drawn, x_scale: float
+) -> None:
+    check(requantised("QLinearMatMul", drawn, x_scale, biased=False))
+
+
+@given(convolutions(by_channel=False))  # onnxruntime has no ConvInteger by channel
+def test_a_convolution_of_integers_gives_the_integers_of_onnxruntime(drawn: Drawn) -> None:
+    model = of_integers("ConvInteger", drawn)
+    found = ideal(model, drawn.x)
+    npt.assert_array_equal(found, drawn.accumulated.astype(np.int32))
+    npt.assert_array_equal(found, run(model, {"x": drawn.x})[0])
+
+
+@given(matrix_products(by_channel=True))
+def test_a_matrix_product_of_integers_gives_the_integers_of_onnxruntime(drawn: Drawn) -> None:
+    model = of_integers("MatMulInteger", drawn)
+    found = ideal(model, drawn.x)
+    npt.assert_array_equal(found, drawn.accumulated.astype(np.int32))
+    npt.assert_array_equal(found, run(model, {"x": drawn.x})[0])
 
 
 def micro(op: str, names: list[str], **attributes: Any) -> onnx.NodeProto:
@@ -187,7 +202,7 @@ def micro(op: str, names: list[str], **attributes: Any) -> onnx.NodeProto:
 @pytest.mark.parametrize("requantised", [False, True])
 def test_a_gemm_of_integers_gives_what_onnxruntime_gives(turned: bool, requantised: bool) -> None:
     x, w = whole("uint8", 3, 20), whole("int8", 20, 5, bound=LARGEST_WEIGHT)
-    constants = {
+    constants: dict[str, Any] = {
         "xs": np.float32(0.03),
         "xz": np.uint8(117),
         "w": np.ascontiguousarray(w.T) if turned else w,
@@ -215,7 +230,7 @@ def test_a_gemm_of_integers_gives_what_onnxruntime_gives(turned: bool, requantis
 @pytest.mark.parametrize("op", ["MatMulIntegerToFloat", "DynamicQuantizeMatMul"])
 @pytest.mark.parametrize("biased", [False, True])
 def test_dynamic_products_of_onnxruntime_give_what_it_gives(op: str, biased: bool) -> None:
-    constants = {
+    constants: dict[str, Any] = {
         "w": whole("uint8", 20, 5, bound=LARGEST_WEIGHT),
         "xs": np.float32(0.03),
         "ws": np.linspace(0.01, 0.05, 5, dtype=np.float32),

@@ -64,7 +64,7 @@ class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         return None if x is None else {"x": x}
 
 
-FLOWS = {
+FLOWS: dict[str, dict[str, Any]] = {
     "static, converters around float operators": {"quant_format": "QDQ"},
     "static, integer operators": {"quant_format": "QOperator"},
     "static, asymmetric": {"quant_format": "QDQ", "activation_type": "QUInt8"},
