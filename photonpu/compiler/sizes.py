@@ -27,6 +27,8 @@ from photonpu.errors import ModelError, UnsupportedModelError
 if TYPE_CHECKING:
     import onnx
 
+#: Nodes in further iterations of loops that are looked at.
+PATIENCE = 10_000
 _RULED = frozenset(RULES) | SAME | STRETCHED
 #: Outputs of element types other than that of the first input, in bits.
 _BITS = {
@@ -123,9 +125,9 @@ class Walk:
         self._versions = versions
         self._folded_limit = max(limits.folded_bytes, 4 * stored_bytes)
         self._folded = 0
-        self._total = stored_bytes
-        #: Nodes that may still be looked at again, for further iterations of loops.
-        self.patience = 4 * limits.nodes
+        self.total = stored_bytes
+        #: Nodes that may still be looked at, before loops are foreseen no further.
+        self.patience = PATIENCE
 
     def graph(self, graph: onnx.GraphProto, facts: Facts, times: int) -> list[Fact]:
         """Walk over a graph that runs `times` times, and return what is known of its outputs."""
@@ -159,12 +161,12 @@ class Walk:
     def _count(self, node: onnx.NodeProto, fact: Fact) -> None:
         self.bound(fact, f"{where(node)}: its output")
         size = fact.elements * fact.bits // 8
-        self._total += size
+        self.total += size
         if fact.constant and node.op_type != "Constant":
             self._folded += size
         for name, found, limit in (
             ("folded_bytes", self._folded, self._folded_limit),
-            ("total_bytes", self._total, self.limits.total_bytes),
+            ("total_bytes", self.total, self.limits.total_bytes),
         ):
             if found > limit:
                 what = "computed from constants" if name == "folded_bytes" else "of the model"

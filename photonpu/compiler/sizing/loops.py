@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photonpu.compiler.sizing.facts import Call, Fact, Size
-from photonpu.compiler.walk import where
+from photonpu.compiler.walk import subgraphs, where
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
@@ -58,13 +58,16 @@ def run_loop(walk: Walk, call: Call, facts: Facts, times: int) -> list[Fact]:
     carried = [_variable(fact) for fact in call.inputs[2:]]
     scanned: list[Fact] = []
     steady = changing = False
+    inside = facts
     for iteration in range(FORESEEN):
         if condition is False or (most is not None and iteration >= most):
             break
         known = None if condition is None else np.array(condition)
         start = [Fact((), np.array(iteration, np.int64), bits=64), Fact((), known, bits=8)]
         inside = facts.new_child(dict(zip(names, [*start, *carried], strict=False)))
+        before = walk.total
         found = walk.graph(body, inside, times)
+        walk.total = before if iteration else walk.total  # an iteration's tensors go with it
         condition = _truth(found[0], absent=None)
         following = [_variable(fact) for fact in found[1 : 1 + len(carried)]]
         scanned = found[1 + len(carried) :]
@@ -75,6 +78,10 @@ def run_loop(walk: Walk, call: Call, facts: Facts, times: int) -> list[Fact]:
             break
     if condition is True and steady:
         _bound(walk, call, most, times)
+        if most is not None and walk.patience > 0 and any(map(subgraphs, body.node)):
+            before = walk.total
+            walk.graph(body, inside, times * most)  # which bounds the loops inside
+            walk.total = before
     ran = most if condition is True and steady else None
     if not steady or condition is None:
         carried = [Fact(bits=fact.bits) for fact in carried] if changing else carried
@@ -153,11 +160,13 @@ def run_scan(walk: Walk, call: Call, facts: Facts, times: int) -> list[Fact]:
     if batched:
         states = [replace(s, shape=None if s.shape is None else s.shape[1:]) for s in states]
     carried, found = states, []
-    for _ in range(min(FORESEEN, FORESEEN if count is None else max(count, 1))):
+    for index in range(min(FORESEEN, FORESEEN if count is None else max(count, 1))):
         names = [value.name for value in body.input]
         start = [replace(fact, value=None) for fact in carried]
         inside = facts.new_child(dict(zip(names, [*start, *inner], strict=False)))
-        found = walk.graph(body, inside, times)
+        before = walk.total
+        found = walk.graph(body, inside, times * (count or 1))
+        walk.total = before if index else walk.total
         following = [_variable(fact) for fact in found[: len(states)]]
         same = all(a.shape == b.shape for a, b in zip(carried, following, strict=False))
         carried = following

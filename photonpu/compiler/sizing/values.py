@@ -186,7 +186,8 @@ def _slice(call: Call, values: list[Any]) -> Array | None:
 @VALUES.register("Squeeze")
 def _squeeze(call: Call, values: list[Any]) -> Array:
     axes = _axes(call, values)
-    return np.squeeze(values[0], None if axes is None else tuple(axes))
+    squeezed: Array = np.squeeze(values[0], None if axes is None else tuple(axes))
+    return squeezed
 
 
 @VALUES.register("Unsqueeze")
