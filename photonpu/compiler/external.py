@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from photonpu.compiler.stored import size_in_bytes
-from photonpu.compiler.walk import quoted, shortened, tensors
+from photonpu.compiler.walk import quoted, tensors
 from photonpu.errors import ModelError
+from photonpu.tables import printable
 
 if TYPE_CHECKING:
     import onnx
@@ -68,7 +69,7 @@ def load(proto: onnx.ModelProto, folder: Path, label: str) -> None:
                 warnings.simplefilter("ignore")  # about keys, which were checked
                 external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         except (ValidationError, OSError, ValueError) as error:
-            text = shortened(next(iter(str(error).strip().splitlines()), type(error).__name__))
+            text = printable(next(iter(str(error).strip().splitlines()), type(error).__name__))
             raise ModelError(
                 f"{label} keeps {name} in another file that cannot be read: {text.rstrip('.')}; "
                 "keep that file whole, in the same folder"
