@@ -28,7 +28,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from photonpu import errors
 from photonpu.compiler.checked import Checked
@@ -90,9 +90,10 @@ def read_confined(
             "shapes": {name: list(shape) for name, shape in (shapes or {}).items()},
             "samples": dict(samples) if isinstance(samples, Mapping) else samples,
             "work": work,
+            "nodes": 0,
         }
-        code = _run(request, Path(folder), limits)
-        answer = _answer(Path(folder) / "report", str(path), code, limits)
+        end = _run(request, limits)
+        answer = _answer(end, request, limits)
         if answer["model"] is None:
             return Checked(_read_here(path, limits), Path(path).stem)
         return Checked(_parsed(Path(folder) / answer["model"]), Path(path).stem)
@@ -120,19 +121,43 @@ def _read_here(path: str | Path, limits: Limits) -> Any:
     return reader.read(path, limits=limits)
 
 
-def _run(request: Mapping[str, object], folder: Path, limits: Limits) -> int | None:
-    """Run the child; return its exit status, or None if it was out of time."""
+class _End(NamedTuple):
+    """How a child ended: its exit status, or None if it was out of time; its report; stderr."""
+
+    code: int | None
+    records: list[dict[str, Any]]
+    stderr: bytes
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.records[-1] if self.records else {}
+
+    @property
+    def signal(self) -> str:
+        """The name of the signal that ended it, or nothing."""
+        return signal.Signals(-self.code).name if self.code is not None and self.code < 0 else ""
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended otherwise than by itself or for want of time."""
+        return self.code not in (0, None) and self.signal not in _TIME and "bug" not in self.last
+
+    def said(self, key: str, otherwise: Any) -> Any:
+        """Return what it reported last under a key."""
+        return next((r[key] for r in reversed(self.records) if key in r), otherwise)
+
+
+def _run(request: Mapping[str, Any], limits: Limits) -> _End:
+    """Run a child to its end."""
+    folder = Path(request["folder"])
     environment = {
         **os.environ,
-        "TMPDIR": str(folder),
-        "TMP": str(folder),
-        "TEMP": str(folder),
+        **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(folder)),
         # More threads would help nothing here and take memory each.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     }
-    with (folder / "stderr").open("wb") as stderr:
+    code = None
+    with (folder / "stderr").open("w+b") as stderr:
         child = subprocess.Popen(
             [sys.executable, "-P", "-c", _START],
             stdin=subprocess.PIPE,
@@ -144,12 +169,16 @@ def _run(request: Mapping[str, object], folder: Path, limits: Limits) -> int | N
             # This process needs these next, and the child takes as long to load the same.
             _import_while_waiting(child, request)
             child.communicate(timeout=START_S + limits.seconds)
+            code = child.returncode
         except subprocess.TimeoutExpired:
-            return None
+            pass
         finally:
             child.kill()
             child.wait()
-    return child.returncode
+    report = folder / "report"
+    lines = report.read_bytes().split(b"\n")[:-1] if report.exists() else []
+    last_words = (folder / "stderr").read_bytes()[-4096:]
+    return _End(code, [json.loads(line) for line in lines], last_words)
 
 
 def _import_while_waiting(child: subprocess.Popen[bytes], request: Mapping[str, object]) -> None:
@@ -162,51 +191,55 @@ def _import_while_waiting(child: subprocess.Popen[bytes], request: Mapping[str, 
     import photonpu.compiler  # noqa: F401
 
 
-def _answer(report: Path, path: str, code: int | None, limits: Limits) -> dict[str, Any]:
+def _answer(end: _End, request: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """Return what the child answered; raise what it raised, or what became of it."""
-    lines = report.read_text().split("\n")[:-1] if report.exists() else []
-    records: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    stage = "starting to read it"
-    for record in records:
-        stage = record.get("stage", stage)
-    last = records[-1] if records else {}
-    if code == 0 and "model" in last:
+    last, path = end.last, request["path"]
+    stage = end.said("stage", "starting to read it")
+    # Native code aborts when it has no memory, and says so.
+    short = b"bad_alloc" in end.stderr or b"MemoryError" in end.stderr
+    if end.code == 0 and "model" in last:
         return last
-    if code == 0 and "error" in last and not last["memory"]:
+    if last.get("memory", end.crashed and short):
+        raise ModelError(
+            f"'{path}': {stage} took more than {limits.memory_bytes / 2**30:.3g} GiB of memory; if "
+            "you trust the file, give more with --max-memory-gb"
+        )
+    if end.code == 0 and "error" in last:
         raise _error(last["error"])(last["message"])
-    crash = code is not None and _signal(code) not in _TIME
-    memory = last.get("memory", False) or (crash and _ran_out(report.with_name("stderr")))
-    if memory:
-        size = f"{limits.memory_bytes / 2**30:.3g} GiB"
-        raise ModelError(
-            f"'{path}': {stage} took more than {size} of memory; if you trust the file, give more "
-            "with --max-memory-gb"
-        )
-    if not crash:
-        raise ModelError(
-            f"'{path}': {stage} took more than {limits.seconds:g} s; if you trust the file, give "
-            "more with --max-seconds"
-        )
     if "bug" in last:
         raise ModelError(
             f"'{path}': {stage} failed: {last['bug']}; please report it with the file; --trust "
             "shows where it happened"
         )
-    how = _signal(code or 0) or f"exit status {code}"
+    if not end.crashed:
+        raise ModelError(
+            f"'{path}': {stage} took more than {limits.seconds:g} s; if you trust the file, give "
+            "more with --max-seconds"
+        )
     raise ModelError(
-        f"'{path}': {stage} crashed with {how}: the file is damaged or hostile; nothing was taken "
-        "from it; export the model again"
+        f"'{path}': {stage} crashed with {end.signal or f'exit status {end.code}'}"
+        f"{_where(request, limits)}: the file is damaged or hostile; nothing was taken from it; "
+        "export the model again"
     )
 
 
-def _signal(code: int) -> str:
-    """Return the name of the signal that ended a process, or nothing."""
-    return signal.Signals(-code).name if code < 0 else ""
+def _where(request: Mapping[str, Any], limits: Limits) -> str:
+    """Return at which node a model crashes its child, if the nodes up to there do so alone."""
 
+    def crash(nodes: int) -> _End | None:
+        (Path(request["folder"]) / "report").unlink(missing_ok=True)
+        end = _run({**request, "nodes": nodes}, limits)
+        return end if end.crashed and end.said("at", None) else None
 
-def _ran_out(stderr: Path) -> bool:
-    """Whether the child's last words speak of memory: native code aborts when it has none."""
-    return any(word in stderr.read_bytes()[-4096:] for word in (b"bad_alloc", b"MemoryError"))
+    found = crash(2**31)
+    if found is None:
+        return ""
+    fine, crashes = 0, int(found.said("of", 0))
+    while crashes - fine > 1:
+        middle = (fine + crashes) // 2
+        end = crash(middle)
+        fine, crashes, found = (middle, crashes, found) if end is None else (fine, middle, end)
+    return f" at {found.said('node', '')}"
 
 
 def _error(name: str) -> type[PhotonpuError]:

@@ -7,6 +7,7 @@ with the name of the model's file, or the error. Imports come first, then limits
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import math
@@ -15,15 +16,18 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from photonpu.compiler import syscalls
+from photonpu.compiler import syscalls, walk
 from photonpu.compiler.limits import Limits
 from photonpu.errors import PhotonpuError
 
+if TYPE_CHECKING:
+    import onnx
+
 Request = Mapping[str, Any]
-Stage = Callable[[str], None]
-Work = Callable[[Request, Stage], "str | None"]
+Tell = Callable[..., None]
+Work = Callable[[Request, Tell], "str | None"]
 
 #: More bytes than protocol buffers write; some room is left for the interface.
 LARGEST_ANSWER = 2**31 - 2**16
@@ -39,7 +43,7 @@ def main(request: Request) -> None:
         _import()
         confine(Limits(**request["limits"]))
         try:
-            answer: dict[str, object] = {"model": work(request, lambda s: _tell(report, stage=s))}
+            answer: dict[str, object] = {"model": work(request, functools.partial(_tell, report))}
         except PhotonpuError as error:
             text = str(error)
             memory = "bad_alloc" in text or "Failed to allocate memory" in text
@@ -52,8 +56,16 @@ def main(request: Request) -> None:
     os._exit("bug" in answer)  # nothing is left to do that tidying up would serve
 
 
-def prepare(request: Request, stage: Stage) -> str | None:
+def prepare(request: Request, tell: Tell) -> str | None:
     """Read, check, simplify and pass a model; write it as it was checked.
+
+    Parameters
+    ----------
+    request
+        What `photonpu.compiler.sandbox` asks for. If it names a count of ``nodes``, the model ends
+        behind so many, and what the last is called is told first.
+    tell
+        Takes what is to be reported, by keywords.
 
     Returns
     -------
@@ -64,8 +76,9 @@ def prepare(request: Request, stage: Stage) -> str | None:
 
     from photonpu.compiler import pipeline, reader
 
-    stage("reading and checking it")
-    proto = reader.read(request["path"], limits=Limits(**request["limits"]))
+    source = beginning(request, tell) if request["nodes"] else request["path"]
+    tell(stage="reading and checking it")
+    proto = reader.read(source, limits=Limits(**request["limits"]))
     samples = request["samples"]
     zero = np.zeros((), np.float32)
     if isinstance(samples, Mapping):
@@ -73,14 +86,35 @@ def prepare(request: Request, stage: Stage) -> str | None:
     else:
         stand_ins = None if samples is None else np.broadcast_to(zero, samples)
     shapes = {**pipeline.shapes_of(stand_ins, proto), **request["shapes"]}
-    stage("simplifying it with onnxruntime")
+    tell(stage="simplifying it with onnxruntime")
     pipeline.simplified(proto, shapes)
-    stage("writing it for the parent process")
+    tell(stage="writing it for the parent process")
     weights = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
     if weights >= LARGEST_ANSWER:
         return None
     (Path(request["folder"]) / "model.onnx").write_bytes(proto.SerializeToString())
     return "model.onnx"
+
+
+def beginning(request: Request, tell: Tell) -> onnx.ModelProto:
+    """Return the first nodes of a model as a model; tell what the last is called, and of how many.
+
+    Parameters
+    ----------
+    request, tell
+        As for `prepare`.
+    """
+    import onnx
+
+    proto: onnx.ModelProto = onnx.ModelProto.FromString(Path(request["path"]).read_bytes())
+    graph = proto.graph
+    count = min(request["nodes"], len(graph.node))
+    last = graph.node[count - 1]
+    tell(node=f"{walk.where(last)}", at=count, of=len(graph.node))
+    del graph.node[count:]
+    del graph.output[:]
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in last.output if name)
+    return proto
 
 
 def _import() -> None:
