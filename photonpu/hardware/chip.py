@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from photonpu.errors import MachineError
 from photonpu.hardware.machine import Machine
+from photonpu.hardware.topologies import SIZES
 from photonpu.keyed import normal_array
 from photonpu.registry import UnknownNameError, did_you_mean
 from photonpu.storage import atomic_write
@@ -33,11 +34,13 @@ _STREAMS = {
     "attenuator_error": 8,
     "mzi_loss_db": 9,
     "attenuator_loss_db": 10,
+    "splitter_third": 11,
 }
 SOURCES = {
     "splitter": (
         "splitter_in",
         "splitter_out",
+        "splitter_third",
         "attenuator_splitter_in",
         "attenuator_splitter_out",
     ),
@@ -62,6 +65,8 @@ class Chip:
         What it was drawn from; None for one that was measured.
     splitter_in, splitter_out
         (C, 2, K) deviations of a splitter's angle from pi/4, input and output side, rad.
+    splitter_third
+        (C, 2, K) the same for the splitters before the interferometers; 0 where there are none.
     theta_error, phi_error
         (C, 2, K) errors of the internal and external phases, rad.
     psi_error
@@ -80,6 +85,7 @@ class Chip:
     seed: int | None
     splitter_in: Floats
     splitter_out: Floats
+    splitter_third: Floats
     theta_error: Floats
     phi_error: Floats
     psi_error: Floats
@@ -97,12 +103,13 @@ class Chip:
                 "(core, mesh, element)"
             )
         cores, ports = self.psi_error.shape[0], self.psi_error.shape[2]
-        for name, shape in _shapes(cores, ports).items():
+        mzis = self.splitter_in.shape[2]
+        for name, shape in _shapes(cores, ports, mzis).items():
             array = getattr(self, name)
             if array.shape != shape:
                 raise MachineError(
                     f"chip '{self.name}': '{name}' has the shape {array.shape}; {cores} cores "
-                    f"of {ports} ports need {shape}"
+                    f"of {ports} ports and {mzis} interferometers a mesh need {shape}"
                 )
             if not np.isfinite(array).all():
                 raise MachineError(f"chip '{self.name}': '{name}' has numbers that are not finite")
@@ -145,12 +152,14 @@ class Chip:
                 arrays[name] = mean + deviation * draws
         for name in SOURCES["loss"]:
             arrays[name] = np.maximum(arrays[name], 0.0)
+        if not SIZES[machine.mesh.topology].third:
+            arrays["splitter_third"] = np.zeros_like(arrays["splitter_third"])
         return cls(f"{machine.name}/{seed}", seed, **arrays)
 
     @classmethod
     def ideal(cls, machine: Machine) -> Chip:
         """Return a chip without errors and losses."""
-        shapes = _shapes(machine.cores, machine.mesh.ports)
+        shapes = _shapes(machine.cores, machine.mesh.ports, machine.mesh.mzis)
         return cls("ideal", None, **{name: np.zeros(shape) for name, shape in shapes.items()})
 
     def without(self, sources: Iterable[str]) -> Chip:
@@ -213,6 +222,8 @@ class Chip:
             raise MachineError(
                 f"cannot read chip file '{path}': {error}; Chip.save writes such files"
             ) from error
+        if "splitter_in" in found:
+            found.setdefault("splitter_third", np.zeros_like(found["splitter_in"]))
         missing = [name for name in _STREAMS if name not in found]
         unknown = [
             f"{name}{did_you_mean(name, _STREAMS)}" for name in found if name not in _STREAMS
@@ -232,14 +243,13 @@ class Chip:
 
 
 def _draw(seed: int, name: str, machine: Machine) -> Floats:
-    shape = _shapes(machine.cores, machine.mesh.ports)[name][1:]
+    shape = _shapes(machine.cores, machine.mesh.ports, machine.mesh.mzis)[name][1:]
     cores = [normal_array(seed, _STREAMS[name], core, shape=shape) for core in range(machine.cores)]
     return np.stack(cores)
 
 
-def _shapes(cores: int, ports: int) -> dict[str, tuple[int, ...]]:
+def _shapes(cores: int, ports: int, mzis: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each array of a chip."""
-    mzis = (2, ports * (ports - 1) // 2)
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_STREAMS, (cores, *mzis))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_STREAMS, (cores, 2, mzis))
     shapes |= {name: (cores, ports) for name in _STREAMS if name.startswith("attenuator")}
     return shapes | {"psi_error": (cores, 2, ports)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -212,7 +213,7 @@ def _needs(kind: str, context: Mapping[str, object], found: object) -> tuple[str
     """Return what would do in place of `found`, and a hint."""
     if kind == "literal_error":
         choices = str(context["expected"])
-        return choices, did_you_mean(str(found), choices.replace("'", "").split(" or "))
+        return choices, did_you_mean(str(found), re.findall("'([^']*)'", choices))
     known = (needs for prefix, needs in _NEEDS.items() if kind.startswith(prefix))
     return next(known, "another value").format(**context), ""
 
@@ -226,6 +227,7 @@ _NEEDS = {
     "float": "a number",
     "finite_number": "a finite number",
     "bool": "true or false",
+    "power_of_two": "ports that are a power of 2 for this topology",
     "string_too_long": "at most {max_length} characters",
     "string": "text",
 }

@@ -11,6 +11,9 @@ from types import NoneType
 from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from photonpu.hardware.topologies import SIZES
 
 
 class Section(BaseModel):
@@ -43,7 +46,8 @@ class Mesh(Section):
         int, Field(ge=2, le=512, description="waveguides in and out; a tile is ports x ports")
     ]
     topology: Annotated[
-        Literal["clements", "reck"], Field(description="how the interferometers are laid out")
+        Literal["clements", "reck", "clements-3", "diamond", "butterfly"],
+        Field(description="how the interferometers are laid out"),
     ]
     splitter_error_rad: Annotated[
         float,
@@ -76,15 +80,24 @@ class Mesh(Section):
         ),
     ]
 
+    @field_validator("topology")
+    @classmethod
+    def _fits(cls, name: str, info: ValidationInfo) -> str:
+        """Refuse a topology that cannot have this number of ports."""
+        ports = info.data.get("ports")
+        if ports is not None and SIZES[name].power_of_two and ports & (ports - 1):
+            raise PydanticCustomError("power_of_two", "ports are no power of 2")
+        return name
+
     @property
     def mzis(self) -> int:
         """Interferometers of one mesh."""
-        return self.ports * (self.ports - 1) // 2
+        return SIZES[self.topology].mzis(self.ports)
 
     @property
     def depth(self) -> int:
         """Interferometers on the longest path through one mesh."""
-        return self.ports if self.topology == "clements" else max(1, 2 * self.ports - 3)
+        return SIZES[self.topology].depth(self.ports)
 
     @property
     def shifters(self) -> int:

@@ -1,13 +1,16 @@
 """One mesh of interferometers as algebra: unitary matrices, phases, errors, and back."""
 
+from photonpu.mesh.counts import Counts
 from photonpu.mesh.factoring import factor
 from photonpu.mesh.layouts import Layout
-from photonpu.mesh.meshes import MESHES, Phases, Topology, correct, decompose, haar, matrix
+from photonpu.mesh.meshes import correct, decompose, haar, matrix
 from photonpu.mesh.mzi import attenuation, splitter, transfer
 from photonpu.mesh.tiles import tile_matrices
+from photonpu.mesh.topologies import MESHES, Phases, Topology
 
 __all__ = [
     "MESHES",
+    "Counts",
     "Layout",
     "Phases",
     "Topology",

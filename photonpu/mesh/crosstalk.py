@@ -1,6 +1,6 @@
 """Thermal crosstalk: where the heaters of a mesh are, and how much each warms its neighbours.
 
-The floor plan: interferometer of column x and row y has its corner at ``(x length, y width)``;
+The floor plan: interferometer of column x and height y has its corner at ``(x length, y width)``;
 its phi shifter is a quarter and its theta shifter three quarters of the length further, on the
 upper waveguide. Output phases stand where the phi shifters of one more column would. Attenuators
 stand alone, one to a waveguide.
@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from photonpu.mesh.meshes import MESHES
+from photonpu.mesh.topologies import MESHES
 from photonpu.mesh.values import Couplings, frozen, frozen_ints
 
 Floats = NDArray[np.float64]
@@ -64,8 +64,8 @@ def floor_plan(topology: str, ports: int, length_um: float, width_um: float) -> 
         (2 K + N, 2) positions along and across the light, um.
     """
     layout = MESHES[topology].layout(ports)
-    theta = np.stack([layout.column + 0.75, layout.row.astype(np.float64)], axis=1)
-    phi = np.stack([layout.column + 0.25, layout.row.astype(np.float64)], axis=1)
+    theta = np.stack([layout.column + 0.75, layout.height.astype(np.float64)], axis=1)
+    phi = np.stack([layout.column + 0.25, layout.height.astype(np.float64)], axis=1)
     psi = np.stack([np.full(ports, layout.depth + 0.25), np.arange(ports)], axis=1)
     return np.concatenate([theta, phi, psi]) * (length_um, width_um)
 

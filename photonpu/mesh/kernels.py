@@ -15,7 +15,8 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.mesh.kernels_math import arctan2, mix_rows, sincos, wrap
+from photonpu.mesh.kernels_correction import correct_one, owed_everywhere, reach
+from photonpu.mesh.kernels_math import Block, arctan2, sincos, wrap
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
 
 Floats = NDArray[np.float64]
@@ -51,17 +52,51 @@ def _blocks(
 
 
 @jit(fastmath=_CONTRACT)
-def _propagate(field: Floats, blocks: Floats, row: Ints, first: Ints, last: Ints) -> None:
-    """Send all columns of `field` (N, 2, width) through a mesh.
+def _split_before(blocks: Floats, gamma: Floats) -> None:
+    """Put a splitter of angle ``pi/4 + gamma[k]`` before each of `blocks`."""
+    for k in range(gamma.size):
+        s, c = sincos(0.25 * math.pi + gamma[k])
+        for i in range(0, 8, 4):
+            xr, xi = blocks[i, k], blocks[i + 1, k]
+            yr, yi = blocks[i + 2, k], blocks[i + 3, k]
+            blocks[i, k] = c * xr - s * yi
+            blocks[i + 1, k] = c * xi + s * yr
+            blocks[i + 2, k] = c * yr - s * xi
+            blocks[i + 3, k] = c * yi + s * xr
+
+
+@jit(fastmath=_CONTRACT)
+def _mix(field: Floats, first: int, second: int, start: int, stop: int, block: Block) -> None:
+    """Multiply rows `first` and `second` of `field`, from `start` to `stop`, by a 2x2 block."""
+    ar, ai, br, bi, cr, ci, dr, di = block
+    upper_real = field[first, 0, start:stop]
+    upper_imag = field[first, 1, start:stop]
+    lower_real = field[second, 0, start:stop]
+    lower_imag = field[second, 1, start:stop]
+    for j in range(upper_real.size):
+        xr = upper_real[j]
+        xi = upper_imag[j]
+        yr = lower_real[j]
+        yi = lower_imag[j]
+        upper_real[j] = ar * xr - ai * xi + br * yr - bi * yi
+        upper_imag[j] = ar * xi + ai * xr + br * yi + bi * yr
+        lower_real[j] = cr * xr - ci * xi + dr * yr - di * yi
+        lower_imag[j] = cr * xi + ci * xr + dr * yi + di * yr
+
+
+@jit(fastmath=_CONTRACT)
+def _propagate(field: Floats, blocks: Floats, plan: Plan, first: Ints, last: Ints) -> None:
+    """Send all columns of `field` (W, 2, width) through a mesh.
 
     Row ``n`` of the field is zero outside of columns ``first[n]`` to ``last[n]``: the light cone.
     """
-    for k in range(row.size):
-        m = row[k]
-        start = min(first[m], first[m + 1])
-        stop = max(last[m], last[m + 1])
-        first[m] = first[m + 1] = start
-        last[m] = last[m + 1] = stop
+    for k in range(plan.row.size):
+        m = plan.row[k]
+        p = plan.partner[k]
+        start = min(first[m], first[p])
+        stop = max(last[m], last[p])
+        first[m] = first[p] = start
+        last[m] = last[p] = stop
         block = (
             blocks[0, k],
             blocks[1, k],
@@ -72,7 +107,7 @@ def _propagate(field: Floats, blocks: Floats, row: Ints, first: Ints, last: Ints
             blocks[6, k],
             blocks[7, k],
         )
-        mix_rows(field, m, start, stop, block)
+        _mix(field, m, p, start, stop, block)
 
 
 @jit(fastmath=_CONTRACT)
@@ -96,11 +131,11 @@ def _turn_rows(field: Floats, phase: Floats) -> None:
 
 
 @jit(fastmath=_CONTRACT)
-def _light(ports: int) -> tuple[Floats, Ints, Ints]:
-    """Return unit light at each input, a column each, and its light cones."""
-    field = np.zeros((ports, 2, ports + 1))
-    first = np.empty(ports, dtype=np.int32)
-    last = np.empty(ports, dtype=np.int32)
+def _light(ports: int, waveguides: int) -> tuple[Floats, Ints, Ints]:
+    """Return unit light at each input, a column each, and its light cones; the rest is dark."""
+    field = np.zeros((waveguides, 2, ports + 1))
+    first = np.full(waveguides, ports, dtype=np.int32)
+    last = np.zeros(waveguides, dtype=np.int32)
     for n in range(ports):
         field[n, 0, n] = 1.0
         first[n] = n
@@ -113,19 +148,22 @@ def matrix(
     theta: Floats,
     phi: Floats,
     psi: Floats,
-    row: Ints,
+    plan: Plan,
     alpha: Floats,
     beta: Floats,
+    gamma: Floats,
     gain: Floats,
 ) -> Complexes:
     """Return the transfer matrices of meshes; see `photonpu.mesh.reference.matrix`."""
     tiles, ports = psi.shape
     result = np.empty((tiles, ports, ports), dtype=np.complex128)
     for t in prange(tiles):
-        blocks = np.empty((8, row.size + 1))
+        blocks = np.empty((8, plan.row.size + 1))
         _blocks(theta[t], phi[t], alpha[t], beta[t], gain[t], blocks)
-        field, first, last = _light(ports)
-        _propagate(field, blocks, row, first, last)
+        if plan.third:
+            _split_before(blocks, gamma[t])
+        field, first, last = _light(ports, plan.waveguides)
+        _propagate(field, blocks, plan, first, last)
         _turn_rows(field, psi[t])
         _unload(field, result[t])
     return result
@@ -137,88 +175,6 @@ def _unload(field: Floats, result: Complexes) -> None:
     for i in range(result.shape[0]):
         for j in range(result.shape[1]):
             result[i, j] = complex(field[i, 0, j], field[i, 1, j])
-
-
-@jit(fastmath=_CONTRACT)
-def _reach(
-    s: float, c: float, s_plus: float, s_minus: float, c_minus: float
-) -> tuple[float, float, bool]:
-    """Return sin and cos of half the theta with which real splitters split as perfect ones.
-
-    `s` and `c` are those of the perfect ones, the others of the sum and the difference of the
-    splitter errors. The flag says that no theta does; the result then comes nearest.
-    """
-    span = c_minus * c_minus - s_plus * s_plus
-    bar = (s * s - s_plus * s_plus) / span
-    cross = (c * c - s_minus * s_minus) / span
-    clipped = bar < 0.0 or cross < 0.0
-    return math.sqrt(min(max(bar, 0.0), 1.0)), math.sqrt(min(max(cross, 0.0), 1.0)), clipped
-
-
-@jit(fastmath=_CONTRACT)
-def _correct(
-    nominal: tuple[Floats, Floats, Floats],
-    owed: Floats,
-    row: Ints,
-    splitters: tuple[Floats, Floats],
-    corrected: tuple[Floats, Floats, Floats],
-) -> int:
-    """Fill `corrected` theta, phi and psi of one mesh; return how many splits are out of reach.
-
-    The phases of a real block's elements depend on its split alone, so all of them come first.
-    """
-    theta, phi, psi = nominal
-    alpha, beta = splitters
-    new_theta, new_phi, new_psi = corrected
-    bar = np.empty(row.size)
-    cross = np.empty(row.size)
-    clipped = 0
-    for k in range(row.size):
-        s, c = sincos(0.5 * theta[k])
-        s_plus, c_plus = sincos(alpha[k] + beta[k])
-        s_minus, c_minus = sincos(alpha[k] - beta[k])
-        s, c, out = _reach(s, c, s_plus, s_minus, c_minus)
-        new_theta[k] = 2.0 * arctan2(s, c)
-        bar[k] = arctan2(s * c_minus, -c * s_plus)
-        cross[k] = arctan2(c * c_plus, -s * s_minus)
-        clipped += 1 if out else 0
-    for k in range(row.size):
-        m = row[k]
-        upper = owed[m]
-        lower = owed[m + 1]
-        common = 0.5 * (theta[k] - new_theta[k]) + lower
-        new_phi[k] = wrap(phi[k] + upper - lower + cross[k] - bar[k])
-        owed[m] = common + 0.5 * math.pi - cross[k]
-        owed[m + 1] = common - 0.5 * math.pi + bar[k]
-    for n in range(psi.size):
-        new_psi[n] = wrap(psi[n] + owed[n])
-    return clipped
-
-
-@jit(parallel=True, fastmath=_CONTRACT)
-def correct(
-    theta: Floats,
-    phi: Floats,
-    psi: Floats,
-    owed: Floats,
-    row: Ints,
-    alpha: Floats,
-    beta: Floats,
-) -> tuple[Floats, Floats, Floats, Ints]:
-    """Make up for measured splitter errors; see `photonpu.mesh.reference.correct`."""
-    new_theta = np.empty_like(theta)
-    new_phi = np.empty_like(phi)
-    new_psi = np.empty_like(psi)
-    clipped = np.empty(len(theta), dtype=np.int32)
-    for t in prange(len(theta)):
-        clipped[t] = _correct(
-            (theta[t], phi[t], psi[t]),
-            owed[t].copy(),
-            row,
-            (alpha[t], beta[t]),
-            (new_theta[t], new_phi[t], new_psi[t]),
-        )
-    return new_theta, new_phi, new_psi, clipped
 
 
 @jit(fastmath=_CONTRACT)
@@ -236,6 +192,13 @@ def _program(phase: Floats, step: float, couplings: Couplings, error: Floats) ->
         for j in range(couplings.first[i], couplings.first[i + 1]):
             heat += couplings.strength[j] * coded[couplings.neighbour[j]]
         phase[i] = coded[i] + heat + error[i]
+
+
+@jit(fastmath=_CONTRACT)
+def _darken(field: Floats, ports: int) -> None:
+    """Take the light off the waveguides behind the first `ports`: a mesh starts with them dark."""
+    for n in range(ports, field.shape[0]):
+        field[n] = 0.0
 
 
 @jit(fastmath=_CONTRACT)
@@ -258,11 +221,20 @@ def _pass_mesh(
     mzis = plan.row.size
     phase = np.empty(2 * mzis + owed.size)
     theta, phi, psi = phase[:mzis], phase[mzis : 2 * mzis], phase[2 * mzis :]
-    _correct(nominal, owed, plan.row, (known.into[c, m], known.out[c, m]), (theta, phi, psi))
+    correct_one(
+        nominal,
+        owed_everywhere(owed, plan.waveguides),
+        plan,
+        (known.into[c, m], known.out[c, m], known.third[c, m]),
+        (theta, phi, psi),
+    )
     _program(phase, plan.step, within, errors.mesh[c, m])
     blocks = np.empty((8, mzis + 1))
     _blocks(theta, phi, splitters.into[c, m], splitters.out[c, m], errors.gain[c, m], blocks)
-    _propagate(light[0], blocks, plan.row, light[1], light[2])
+    if plan.third:
+        _split_before(blocks, splitters.third[c, m])
+    _darken(light[0], owed.size)
+    _propagate(light[0], blocks, plan, light[1], light[2])
     return psi
 
 
@@ -286,7 +258,7 @@ def _attenuate(
         s, c = sincos(0.5 * nominal[n])
         s_plus, _ = sincos(alpha + beta)
         s_minus, c_minus = sincos(alpha - beta)
-        s, c, _ = _reach(s, c, s_plus, s_minus, c_minus)
+        s, c, _ = reach(s, c, s_plus, s_minus, c_minus)
         phase[n] = 2.0 * arctan2(s, c)
         owed[n] = -arctan2(c * s_plus, s * c_minus)
     _program(phase, plan.step, line, errors.attenuator[core])
@@ -321,7 +293,7 @@ def tile_matrices(
     for t in prange(tiles):
         c = core[t]
         owed = np.zeros(ports)
-        light = _light(ports)
+        light = _light(ports, plan.waveguides)
         field = light[0]
         for m in range(2):
             nominal = (theta[t, m], phi[t, m], psi[t, m])

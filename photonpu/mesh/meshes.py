@@ -2,91 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from photonpu.errors import InputError
-from photonpu.mesh import layouts
-from photonpu.mesh.layouts import Elimination, Layout
+from photonpu.mesh.layouts import Layout
+from photonpu.mesh.topologies import MESHES, Phases
 from photonpu.mesh.values import frozen
-from photonpu.registry import Registry
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Unitaries = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Phases:
-    """Phases of T meshes of K interferometers and N ports: ``U = diag(e^{i psi}) T_K ... T_1``.
-
-    Attributes
-    ----------
-    theta, phi
-        (T, K) internal and external phases in the order of the layout, rad.
-    psi
-        (T, N) phases after the last column, rad.
-    """
-
-    theta: Floats
-    phi: Floats
-    psi: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """One way to arrange the interferometers of a mesh.
-
-    Attributes
-    ----------
-    name
-        As machines name it.
-    layout
-        From the number of ports to the places of the interferometers.
-    decompose
-        From unitaries (T, N, N), float64 or complex128, to phases.
-    """
-
-    name: str
-    layout: Callable[[int], Layout]
-    decompose: Callable[[Unitaries], Phases]
-
-
-MESHES = Registry[Topology]("mesh")
-
-
-def _enter(name: str, build: Callable[[int], tuple[Layout, Elimination]]) -> None:
-    """Enter the topology that `build` describes into `MESHES`."""
-
-    def layout(ports: int) -> Layout:
-        return build(ports)[0]
-
-    def decompose_all(unitaries: Unitaries) -> Phases:
-        from photonpu.mesh import kernels_elimination as kernels
-
-        steps = build(unitaries.shape[1])[1]
-        order = (steps.left, steps.pair, steps.pivot, steps.slot)
-        if np.iscomplexobj(unitaries):
-            return Phases(*kernels.decompose(unitaries, *order))
-        return Phases(*kernels.decompose_real(unitaries, *order))
-
-    MESHES.register(name)(Topology(name, layout, decompose_all))
-
-
-_enter("clements", layouts.clements)
-_enter("reck", layouts.reck)
-
-
 def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
     """Take unitary matrices apart into the phases of a mesh.
 
-    Every unitary has phases: also the identity, permutations, and any other with zeros, where a
-    phase that means nothing is 0. The same matrix gives the same bits in every batch and for any
-    number of threads. What is not unitary is not noticed.
+    On a universal mesh every unitary has phases: also the identity, permutations, and any other
+    with zeros, where a phase that means nothing is 0. The same matrix gives the same bits in every
+    batch and for any number of threads. What is not unitary is not noticed.
 
     Real numbers take a path of their own, twice as fast: rotations without phases make them
     diagonal, and the common phases of the interferometers become part of phi and psi afterwards.
@@ -129,6 +65,7 @@ def matrix(
     *,
     alpha: ArrayLike = 0.0,
     beta: ArrayLike = 0.0,
+    gamma: ArrayLike = 0.0,
     loss_db: ArrayLike = 0.0,
 ) -> Complexes:
     """Return what meshes with these phases do to the field.
@@ -142,6 +79,8 @@ def matrix(
     alpha, beta
         Errors of the angles of the input and output splitters, rad; anything that broadcasts to
         (T, K).
+    gamma
+        The same for splitters before the interferometers; without effect where there are none.
     loss_db
         Insertion loss of each interferometer, dB of power; broadcasts to (T, K).
 
@@ -159,24 +98,35 @@ def matrix(
     """
     from photonpu.mesh import kernels
 
-    row = _layout(phases, topology).row
+    _layout(phases, topology)
     gain = frozen(10.0 ** (-_each(loss_db, phases) / 20.0))
     result: Complexes = kernels.matrix(
         frozen(phases.theta),
         frozen(phases.phi),
         frozen(phases.psi),
-        row,
+        MESHES[topology].plan(phases.psi.shape[1]),
         _each(alpha, phases),
         _each(beta, phases),
+        _each(gamma, phases),
         gain,
     )
     return result
 
 
 def correct(
-    phases: Phases, topology: str, alpha: ArrayLike, beta: ArrayLike
+    phases: Phases,
+    topology: str,
+    alpha: ArrayLike,
+    beta: ArrayLike,
+    gamma: ArrayLike = 0.0,
+    *,
+    sweeps: int = 0,
 ) -> tuple[Phases, NDArray[np.int32]]:
     """Return phases that make up for measured splitter errors.
+
+    Local correction gives each interferometer the split that it should have, or the nearest that
+    it can reach. With `sweeps`, all phases are then refined so that the mesh as a whole comes
+    nearer to what it would be without errors: others make up for what one cannot reach.
 
     Parameters
     ----------
@@ -187,11 +137,17 @@ def correct(
     alpha, beta
         Measured errors of the angles of the input and output splitters, rad; anything that
         broadcasts to (T, K).
+    gamma
+        The same for splitters before the interferometers; without effect where there are none.
+    sweeps
+        Rounds of refinement. On Haar unitaries whose errors have the standard deviation of
+        0.05 rad, 10 take the relative error of 32 ports from 0.063 to 0.041, and of 64 from
+        0.119 to 0.088; one takes as long as about 10 decompositions.
 
     Returns
     -------
     Phases
-        For the meshes with these errors.
+        For the meshes with these errors; theta in [0, pi], refined in [0, 2 pi).
     NDArray[np.int32]
         (T,) how many interferometers cannot reach the split that they should have.
 
@@ -200,19 +156,29 @@ def correct(
     UnknownNameError
         If there is no such topology.
     InputError
-        If the phases do not fit each other or the topology.
+        If the phases do not fit each other or the topology, or `sweeps` is negative.
     """
-    from photonpu.mesh import kernels
+    from photonpu.mesh import kernels_correction, kernels_refine
 
-    theta, phi, psi, clipped = kernels.correct(
+    if sweeps < 0:
+        raise InputError(f"sweeps={sweeps}: 0 corrects locally, 1 and more refine")
+    _layout(phases, topology)
+    plan = MESHES[topology].plan(phases.psi.shape[1])
+    errors = _each(alpha, phases), _each(beta, phases), _each(gamma, phases)
+    theta, phi, psi, clipped = kernels_correction.correct(
         frozen(phases.theta),
         frozen(phases.phi),
         frozen(phases.psi),
         frozen(np.zeros_like(phases.psi)),
-        _layout(phases, topology).row,
-        _each(alpha, phases),
-        _each(beta, phases),
+        plan,
+        *errors,
     )
+    if sweeps:
+        goals = matrix(phases, topology).view()
+        goals.flags.writeable = False
+        theta, phi, psi, _ = kernels_refine.refine(
+            goals, frozen(theta), frozen(phi), frozen(psi), plan, *errors, sweeps
+        )
     return Phases(theta, phi, psi), clipped
 
 

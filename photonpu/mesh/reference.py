@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.mesh.mzi import attenuation, transfer
+from photonpu.mesh.mzi import attenuation, splitter, transfer
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
 
 Floats = NDArray[np.float64]
@@ -55,11 +55,11 @@ def decompose(
             if is_left:
                 upper, lower = rest[first, zero], rest[first + 1, zero]
                 theta[t, k], phi[t, k] = _null(upper, lower, lower * np.conj(upper))
-                rest = _embed(transfer(theta[t, k], phi[t, k]), first, ports) @ rest
+                rest = embed(transfer(theta[t, k], phi[t, k]), first, ports) @ rest
             else:
                 upper, lower = rest[zero, first], rest[zero, first + 1]
                 theta[t, k], phi[t, k] = _null(lower, upper, -upper * np.conj(lower))
-                rest = rest @ _embed(transfer(theta[t, k], phi[t, k]), first, ports).conj().T
+                rest = rest @ embed(transfer(theta[t, k], phi[t, k]), first, ports).conj().T
         diagonal = np.diag(rest).copy()
         for is_left, first, k in zip(left[::-1], pair[::-1], slot[::-1], strict=True):
             if is_left:
@@ -79,10 +79,11 @@ def _null(sine: complex, cosine: complex, turn: complex) -> tuple[float, float]:
     return 2.0 * np.arctan2(sine_size, cosine_size), float(outer)
 
 
-def _embed(block: Complexes, first: int, ports: int) -> Complexes:
-    """Return the identity of size `ports` with `block` on rows `first` and ``first + 1``."""
-    matrix = np.eye(ports, dtype=np.complex128)
-    matrix[first : first + 2, first : first + 2] = block
+def embed(block: Complexes, first: int, size: int, second: int | None = None) -> Complexes:
+    """Return the identity with `block` on rows `first` and `second`, by default the next one."""
+    matrix = np.eye(size, dtype=np.complex128)
+    rows = [first, first + 1 if second is None else second]
+    matrix[np.ix_(rows, rows)] = block
     return matrix
 
 
@@ -118,12 +119,16 @@ def matrix(
     theta: Floats,
     phi: Floats,
     psi: Floats,
-    row: Ints,
+    plan: Plan,
     alpha: Floats,
     beta: Floats,
+    gamma: Floats,
     gain: Floats,
 ) -> Complexes:
     """Return the transfer matrices of meshes, ``diag(e^{i psi}) T_K ... T_1``.
+
+    With a third splitter each ``T`` is ``T S(pi/4 + gamma)``. What enters and leaves by
+    waveguides behind the first N is left out.
 
     Parameters
     ----------
@@ -131,10 +136,12 @@ def matrix(
         (T, K) internal and external phases.
     psi
         (T, N) output phases.
-    row
-        (K,) upper waveguide of each interferometer, in the order of propagation.
+    plan
+        Layout.
     alpha, beta
         (T, K) errors of the angles of the input and output splitters.
+    gamma
+        (T, K) those of the splitters before the interferometers, where there are any.
     gain
         (T, K) what is left of the field after an interferometer; 1 for no loss.
 
@@ -146,11 +153,12 @@ def matrix(
     tiles, ports = psi.shape
     result = np.empty((tiles, ports, ports), dtype=np.complex128)
     for t in range(tiles):
-        product = np.eye(ports, dtype=np.complex128)
-        for k, first in enumerate(row):
+        product = np.eye(plan.waveguides, dtype=np.complex128)
+        for k, (first, second) in enumerate(zip(plan.row, plan.partner, strict=True)):
             block = gain[t, k] * transfer(theta[t, k], phi[t, k], alpha[t, k], beta[t, k])
-            product = _embed(block, first, ports) @ product
-        result[t] = np.diag(np.exp(1j * psi[t])) @ product
+            block = block @ splitter(np.pi / 4 + gamma[t, k]) if plan.third else block
+            product = embed(block, first, plan.waveguides, second) @ product
+        result[t] = np.diag(np.exp(1j * psi[t])) @ product[:ports, :ports]
     return result
 
 
@@ -159,16 +167,18 @@ def correct(
     phi: Floats,
     psi: Floats,
     owed: Floats,
-    row: Ints,
+    plan: Plan,
     alpha: Floats,
     beta: Floats,
+    gamma: Floats,
 ) -> tuple[Floats, Floats, Floats, Ints]:
     """Choose phases that make up for measured splitter errors, one interferometer at a time.
 
     Local correction of Bandyopadhyay, Hamerly and Englund, "Hardware error correction for
     programmable photonics" (2021), Optica 8, 1247. Each imperfect interferometer ``T'`` gets the
     split of the perfect one, as near as it can, and the phases between the two are owed to the
-    interferometers behind it.
+    interferometers behind it. A third splitter is undone in the goal of the other two (Hamerly,
+    Bandyopadhyay and Englund 2022, Nat. Commun. 13, 6831).
 
     Parameters
     ----------
@@ -176,10 +186,12 @@ def correct(
         (T, K), (T, K), (T, N) phases for a mesh without errors, theta in [0, pi].
     owed
         (T, N) phases that the light should already have and has not.
-    row
-        (K,) upper waveguide of each interferometer, in the order of propagation.
+    plan
+        Layout.
     alpha, beta
         (T, K) measured errors of the angles of the input and output splitters.
+    gamma
+        (T, K) those of the splitters before the interferometers, where there are any.
 
     Returns
     -------
@@ -188,13 +200,58 @@ def correct(
     clipped
         (T,) interferometers whose split cannot be reached.
     """
+    before = splitter(np.pi / 4) if plan.third else np.eye(2, dtype=np.complex128)
+    real_before = (
+        splitter(np.pi / 4 + gamma) if plan.third else np.broadcast_to(before, (*gamma.shape, 2, 2))
+    )
+    return _correct(theta, phi, psi, owed, plan, before, real_before, alpha, beta)
+
+
+def with_third(
+    theta: Floats, phi: Floats, psi: Floats, plan: Plan
+) -> tuple[Floats, Floats, Floats]:
+    """Return phases with which a mesh of three splitters does what one of two splitters does.
+
+    Parameters
+    ----------
+    theta, phi, psi
+        (T, K), (T, K), (T, N) phases for interferometers of two splitters.
+    plan
+        Layout.
+
+    Returns
+    -------
+    theta, phi, psi
+        For interferometers with an even splitter before them.
+    """
+    none = np.zeros_like(theta)
+    before = np.eye(2, dtype=np.complex128)
+    real_before = splitter(np.pi / 4 + none)
+    owed = np.zeros_like(psi)
+    return _correct(theta, phi, psi, owed, plan, before, real_before, none, none)[:3]
+
+
+def _correct(
+    theta: Floats,
+    phi: Floats,
+    psi: Floats,
+    owed: Floats,
+    plan: Plan,
+    before: Complexes,
+    real_before: Complexes,
+    alpha: Floats,
+    beta: Floats,
+) -> tuple[Floats, Floats, Floats, Ints]:
+    """Give each block ``T' real_before`` the split of the block ``T before``."""
     new_theta, new_phi, new_psi = theta.copy(), phi.copy(), psi.copy()
     clipped = np.zeros(len(theta), dtype=np.int32)
     for t in range(len(theta)):
-        due = np.exp(1j * owed[t])
-        for k, m in enumerate(row):
+        due = np.ones(plan.waveguides, dtype=np.complex128)
+        due[: psi.shape[1]] = np.exp(1j * owed[t])
+        for k, arms in enumerate(np.stack([plan.row, plan.partner], axis=1)):
             a, b = alpha[t, k], beta[t, k]
-            goal = transfer(theta[t, k], phi[t, k]) @ np.diag(due[m : m + 2])
+            goal = transfer(theta[t, k], phi[t, k]) @ before @ np.diag(due[arms])
+            goal = goal @ real_before[t, k].conj().T
             lowest, highest = np.sin(a + b) ** 2, np.cos(a - b) ** 2
             share = (abs(goal[0, 0]) ** 2 - lowest) / (highest - lowest)
             clipped[t] += share < 0.0 or share > 1.0
@@ -203,8 +260,8 @@ def correct(
             new_phi[t, k] = np.angle(bare[0, 1] * goal[0, 0] / (bare[0, 0] * goal[0, 1]))
             real = transfer(new_theta[t, k], new_phi[t, k], a, b)
             overlap = np.sum(goal * real.conj(), axis=1)
-            due[m : m + 2] = overlap / abs(overlap)
-        new_psi[t] += np.angle(due)
+            due[arms] = overlap / abs(overlap)
+        new_psi[t] += np.angle(due[: psi.shape[1]])
     return new_theta, wrap(new_phi), wrap(new_psi), clipped
 
 
@@ -264,12 +321,13 @@ def tile_matrices(
         owed = np.stack([np.zeros(ports), -np.angle(attenuation(column, a, b))])
         column = _heated(_coded(column, plan.step), line) + errors.attenuator[c]
         fields = attenuation(column, splitters.attenuator_into[c], splitters.attenuator_out[c])
-        into, out = splitters.into[c], splitters.out[c]
-        *wanted, _ = correct(theta[t], phi[t], psi[t], owed, plan.row, known.into[c], known.out[c])
+        real = splitters.into[c], splitters.out[c], splitters.third[c]
+        errors_known = known.into[c], known.out[c], known.third[c]
+        *wanted, _ = correct(theta[t], phi[t], psi[t], owed, plan, *errors_known)
         coded = _coded(np.concatenate(wanted, axis=1), plan.step)
         meshes = np.stack([_heated(phases, within) for phases in coded]) + errors.mesh[c]
         inner, outer, last = np.split(meshes, [len(plan.row), 2 * len(plan.row)], axis=1)
-        first, second = matrix(inner, outer, last, plan.row, into, out, errors.gain[c])
+        first, second = matrix(inner, outer, last, plan, *real, errors.gain[c])
         result[t] = second @ np.diag(errors.attenuator_gain[c] * fields) @ first
     return result
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from photonpu.errors import InputError
 from photonpu.mesh import crosstalk
-from photonpu.mesh.meshes import MESHES
+from photonpu.mesh.topologies import MESHES
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters, frozen, frozen_ints
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def _splitters(
     drawn = Splitters(
         frozen(chip.splitter_in),
         frozen(chip.splitter_out),
+        frozen(chip.splitter_third),
         frozen(chip.attenuator_splitter_in),
         frozen(chip.attenuator_splitter_out),
     )
@@ -141,8 +142,8 @@ def _errors(chip: Chip, sources: frozenset[str]) -> Errors:
 
 def _plan(ports: int, machine: Machine, sources: frozenset[str]) -> Plan:
     """Return layout and resolution of a machine's meshes."""
-    row = MESHES[machine.mesh.topology].layout(ports).row
-    return Plan(row, 2.0 * np.pi / 2.0**machine.phase.dac_bits if "dac" in sources else 0.0)
+    step = 2.0 * np.pi / 2.0**machine.phase.dac_bits if "dac" in sources else 0.0
+    return MESHES[machine.mesh.topology].plan(ports, step)
 
 
 def _couplings(

@@ -39,12 +39,15 @@ class Splitters(NamedTuple):
     ----------
     into, out
         (C, 2, K) input and output side of the interferometers.
+    third
+        (C, 2, K) of splitters before the interferometers, where the mesh has any.
     attenuator_into, attenuator_out
         (C, N) input and output side of the attenuators.
     """
 
     into: Floats
     out: Floats
+    third: Floats
     attenuator_into: Floats
     attenuator_out: Floats
 
@@ -93,11 +96,19 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    row
-        (K,) upper waveguide of each interferometer, in the order of propagation.
+    row, partner
+        (K,) waveguides at the upper and lower arm of each interferometer, in the order of
+        propagation.
+    waveguides
+        How many there are, those without signals behind the others.
+    third
+        Whether an even splitter stands before each interferometer.
     step
         Distance of two phases that the converters can set, rad; 0 for any phase.
     """
 
     row: Ints
+    partner: Ints
+    waveguides: int
+    third: bool
     step: float

@@ -15,7 +15,9 @@ from photonpu.hardware import Chip, Machine
 from photonpu.hardware.chip import SOURCES
 from photonpu.registry import UnknownNameError
 
-MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 3})
+MACHINE = Machine.preset("mzi64-eo").override(
+    {"mesh.ports": 8, "cores": 3, "mesh.topology": "clements-3"}
+)
 ARRAYS = [name for names in SOURCES.values() for name in names]
 
 
@@ -29,6 +31,30 @@ def test_a_chip_has_an_error_for_every_component() -> None:
     assert sorted(ARRAYS) == sorted(
         field.name for field in fields(Chip) if field.name not in ("name", "seed")
     )
+
+
+def test_a_mesh_of_two_splitters_has_no_errors_of_a_third() -> None:
+    chip = Chip.draw(MACHINE.override({"mesh.topology": "clements"}), 0)
+
+    assert not chip.splitter_third.any()
+    npt.assert_array_equal(chip.splitter_in, Chip.draw(MACHINE, 0).splitter_in)
+
+
+@pytest.mark.parametrize(("topology", "mzis"), [("diamond", 49), ("butterfly", 12)])
+def test_a_chip_has_as_many_interferometers_as_its_topology(topology: str, mzis: int) -> None:
+    chip = Chip.draw(MACHINE.override({"mesh.topology": topology}), 0)
+
+    assert chip.theta_error.shape == (3, 2, mzis)
+
+
+def test_a_chip_measured_before_third_splitters_were_known_still_loads(tmp_path: Path) -> None:
+    machine = MACHINE.override({"mesh.topology": "reck"})
+    Chip.draw(machine, 1).save(tmp_path / "old.npz")
+    with np.load(tmp_path / "old.npz") as file:
+        old = {name: file[name] for name in file.files if name != "splitter_third"}
+    np.savez(tmp_path / "old.npz", **old)
+
+    assert not Chip.load(tmp_path / "old.npz").splitter_third.any()
 
 
 def test_errors_have_the_machines_statistics() -> None:

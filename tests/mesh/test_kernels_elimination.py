@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from photonpu.mesh import haar, kernels_elimination, layouts, reference
 from photonpu.mesh.kernels_vector import LANES
 from photonpu.mesh.layouts import Elimination, Layout
-from photonpu.mesh.values import frozen, frozen_ints
+from photonpu.mesh.values import Plan, frozen, frozen_ints
 
 Floats = NDArray[np.float64]
 
@@ -86,7 +86,8 @@ def test_signed_permutations_come_back(
         frozen(drawn), steps.left, steps.pair, steps.pivot, steps.slot
     )
     none = frozen(np.zeros_like(phases[0]))
-    back = reference.matrix(*phases, layout.row, none, none, none + 1.0)
+    plan = Plan(layout.row, layout.partner, ports, False, 0.0)
+    back = reference.matrix(*phases, plan, none, none, none, none + 1.0)
     npt.assert_allclose(back, drawn, atol=1e-14)
 
 

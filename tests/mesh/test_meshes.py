@@ -12,17 +12,23 @@ from numpy.typing import NDArray
 
 from photonpu import mesh
 from photonpu.errors import InputError
+from photonpu.hardware.topologies import SIZES
 from photonpu.mesh import MESHES
 from photonpu.registry import UnknownNameError
 
 Complexes = NDArray[np.complex128]
 
-DEPTHS: dict[str, Callable[[int], int]] = {
-    "clements": lambda ports: ports if ports > 2 else 1,
-    "reck": lambda ports: 2 * ports - 3,
+# As published: the interferometers and columns of a mesh of N ports.
+COUNTS: dict[str, tuple[Callable[[int], int], Callable[[int], int]]] = {
+    "clements": (lambda n: n * (n - 1) // 2, lambda n: n if n > 2 else 1),
+    "reck": (lambda n: n * (n - 1) // 2, lambda n: 2 * n - 3),
+    "clements-3": (lambda n: n * (n - 1) // 2, lambda n: n if n > 2 else 1),
+    "diamond": (lambda n: (n - 1) ** 2, lambda n: 2 * n - 3),
+    "butterfly": (lambda n: n // 2 * int(np.log2(n)), lambda n: int(np.log2(n))),
 }
 
 every_mesh = pytest.mark.parametrize("topology", list(MESHES))
+universal = pytest.mark.parametrize("topology", [m.name for m in MESHES.values() if m.universal])
 
 
 def degenerate() -> Complexes:
@@ -45,7 +51,7 @@ def degenerate() -> Complexes:
     )
 
 
-@every_mesh
+@universal
 @pytest.mark.parametrize("ports", [*range(2, 17), 64, 128])
 def test_haar_unitaries_come_back_from_their_phases(topology: str, ports: int) -> None:
     unitaries = mesh.haar(ports, 4, seed=ports)
@@ -53,7 +59,7 @@ def test_haar_unitaries_come_back_from_their_phases(topology: str, ports: int) -
     npt.assert_allclose(mesh.matrix(phases, topology), unitaries, atol=1e-12)
 
 
-@every_mesh
+@universal
 def test_unitaries_with_zeros_come_back_from_finite_phases(topology: str) -> None:
     phases = mesh.decompose(degenerate(), topology)
     assert np.isfinite(phases.theta).all()
@@ -61,7 +67,7 @@ def test_unitaries_with_zeros_come_back_from_finite_phases(topology: str) -> Non
     npt.assert_allclose(mesh.matrix(phases, topology), degenerate(), atol=1e-14)
 
 
-@every_mesh
+@universal
 def test_elements_too_small_to_have_a_phase_are_zeros(topology: str) -> None:
     tiny = np.eye(4, dtype=np.complex128)
     tiny[3, :3] = 1e-160 * np.exp(1j * np.arange(3))
@@ -69,7 +75,7 @@ def test_elements_too_small_to_have_a_phase_are_zeros(topology: str) -> None:
     npt.assert_allclose(mesh.matrix(phases, topology)[0], np.eye(4), atol=1e-14)
 
 
-@every_mesh
+@universal
 def test_phases_are_in_their_ranges(topology: str) -> None:
     for unitaries in (mesh.haar(9, 20, seed=1), degenerate()):
         phases = mesh.decompose(unitaries, topology)
@@ -78,57 +84,82 @@ def test_phases_are_in_their_ranges(topology: str) -> None:
             assert 0.0 <= turned.min() <= turned.max() < 2 * np.pi
 
 
-@every_mesh
-@pytest.mark.parametrize("ports", [2, 3, 4, 7, 16])
-def test_a_mesh_has_one_interferometer_for_each_pair_of_ports(topology: str, ports: int) -> None:
-    layout = MESHES[topology].layout(ports)
-    assert layout.mzis == len(layout.row) == len(layout.column) == ports * (ports - 1) // 2
+def sizes(topology: str) -> list[int]:
+    """Return numbers of ports that a mesh can have."""
+    return [n for n in (2, 3, 4, 7, 8, 16) if n & (n - 1) == 0 or not SIZES[topology].power_of_two]
 
 
 @every_mesh
-@pytest.mark.parametrize("ports", [2, 3, 4, 7, 16])
-def test_the_depth_is_the_published_one(topology: str, ports: int) -> None:
-    assert MESHES[topology].layout(ports).depth == DEPTHS[topology](ports)
+def test_a_mesh_has_the_published_number_of_interferometers_and_columns(topology: str) -> None:
+    mzis, depth = COUNTS[topology]
+    for ports in sizes(topology):
+        layout = MESHES[topology].layout(ports)
+        assert layout.mzis == len(layout.row) == len(layout.column) == mzis(ports)
+        assert layout.depth == layout.column.max(initial=0) + 1 == depth(ports)
 
 
 @every_mesh
-@pytest.mark.parametrize("ports", [2, 3, 4, 7, 16])
-def test_no_port_is_used_twice_in_one_column(topology: str, ports: int) -> None:
-    layout = MESHES[topology].layout(ports)
-    used = [
-        (column, row + arm)
-        for row, column in zip(layout.row, layout.column, strict=True)
-        for arm in (0, 1)
-    ]
-    assert len(set(used)) == len(used)
-    assert all(0 <= port < ports for _, port in used)
+def test_what_machines_know_of_a_mesh_is_true(topology: str) -> None:
+    size = SIZES[topology]
+    assert MESHES[topology].third == size.third
+    for ports in sizes(topology):
+        counts = MESHES[topology].counts(ports)
+        assert (counts.mzis, counts.path_max) == (size.mzis(ports), size.depth(ports))
+
+
+def test_machines_and_the_table_know_the_same_meshes() -> None:
+    assert set(SIZES) == set(MESHES) == set(COUNTS)
+
+
+@every_mesh
+def test_no_waveguide_is_used_twice_in_one_column(topology: str) -> None:
+    for ports in sizes(topology):
+        layout = MESHES[topology].layout(ports)
+        arms = np.stack([layout.row, layout.partner])
+        used = {(column, arm) for k, column in enumerate(layout.column) for arm in arms[:, k]}
+        assert len(used) == 2 * layout.mzis
+        assert all(0 <= arm < layout.waveguides for _, arm in used)
+
+
+@every_mesh
+def test_no_two_interferometers_stand_in_one_place(topology: str) -> None:
+    for ports in sizes(topology):
+        layout = MESHES[topology].layout(ports)
+        corners = zip(layout.column, layout.height, strict=True)
+        places = {(column, height + arm) for column, height in corners for arm in (0, 1)}
+        assert len(places) == 2 * layout.mzis
 
 
 @every_mesh
 def test_light_meets_interferometers_in_the_order_of_the_layout(topology: str) -> None:
-    layout = MESHES[topology].layout(9)
+    layout = MESHES[topology].layout(8)
     assert (np.diff(layout.column) >= 0).all()
 
 
 @every_mesh
 def test_imperfect_splitters_conserve_power(topology: str) -> None:
     phases = mesh.decompose(mesh.haar(8, 3, seed=0), topology)
-    alpha, beta = np.random.default_rng(0).normal(0.0, 0.2, (2, 3, 28))
-    matrix = mesh.matrix(phases, topology, alpha=alpha, beta=beta)
+    errors = np.random.default_rng(0).normal(0.0, 0.2, (3, *phases.theta.shape))
+    if topology == "diamond":
+        errors[:, phases.theta == np.pi] = 0.0  # else light leaves by its spare waveguides
+    matrix = mesh.matrix(phases, topology, alpha=errors[0], beta=errors[1], gamma=errors[2])
     npt.assert_allclose(matrix @ matrix.conj().transpose(0, 2, 1), [np.eye(8)] * 3, atol=1e-13)
 
 
 @every_mesh
 def test_loss_takes_its_decibels_from_each_interferometer_on_the_way(topology: str) -> None:
     # All in the bar state: light stays in its waveguide and meets every interferometer there.
-    layout = MESHES[topology].layout(5)
-    phases = mesh.Phases(np.full((1, 10), np.pi), np.zeros((1, 10)), np.zeros((1, 5)))
-    met = np.array([np.sum((layout.row == n) | (layout.row == n - 1)) for n in range(5)])
-    power = np.abs(np.diag(mesh.matrix(phases, topology, loss_db=0.3)[0])) ** 2
+    layout = MESHES[topology].layout(4)
+    mzis = layout.mzis
+    theta = np.full((1, mzis), np.pi)
+    gamma = -np.pi / 4  # a splitter before them that does nothing
+    phases = mesh.Phases(theta, np.zeros((1, mzis)), np.zeros((1, 4)))
+    met = np.array([np.sum((layout.row == n) | (layout.partner == n)) for n in range(4)])
+    power = np.abs(np.diag(mesh.matrix(phases, topology, gamma=gamma, loss_db=0.3)[0])) ** 2
     npt.assert_allclose(power, 10 ** (-0.3 * met / 10), rtol=1e-12)
 
 
-@every_mesh
+@universal
 def test_real_matrices_have_phases_too(topology: str) -> None:
     orthogonal = np.linalg.qr(np.random.default_rng(2).normal(size=(1, 6, 6)))[0]
     phases = mesh.decompose(orthogonal, topology)
@@ -138,13 +169,13 @@ def test_real_matrices_have_phases_too(topology: str) -> None:
 @every_mesh
 def test_an_empty_batch_has_empty_phases(topology: str) -> None:
     phases = mesh.decompose(np.zeros((0, 4, 4)), topology)
-    assert phases.theta.shape == (0, 6)
+    assert phases.theta.shape == (0, MESHES[topology].layout(4).mzis)
     assert mesh.matrix(phases, topology).shape == (0, 4, 4)
 
 
 @every_mesh
 def test_a_matrix_has_the_same_bits_in_every_batch_and_for_any_threads(topology: str) -> None:
-    unitaries = mesh.haar(12, 7, seed=3)
+    unitaries = mesh.haar(16, 7, seed=3)
     together = mesh.decompose(unitaries, topology)
     before = numba.get_num_threads()
     numba.set_num_threads(1)
@@ -160,15 +191,82 @@ def test_a_matrix_has_the_same_bits_in_every_batch_and_for_any_threads(topology:
 
 @every_mesh
 def test_correction_undoes_splitter_errors_where_every_split_can_be_reached(topology: str) -> None:
-    unitaries = mesh.haar(6, 40, seed=5)
-    phases = mesh.decompose(unitaries, topology)
-    alpha, beta = np.random.default_rng(5).normal(0.0, 0.05, (2, 40, 15))
-    corrected, clipped = mesh.correct(phases, topology, alpha, beta)
-    matrix = mesh.matrix(corrected, topology, alpha=alpha, beta=beta)
-    error = np.abs(matrix - unitaries).max(axis=(1, 2))
-    assert 10 < np.sum(clipped == 0) < 40
+    phases = mesh.decompose(mesh.haar(8, 60, seed=5), topology)
+    goals = mesh.matrix(phases, topology)
+    errors = np.random.default_rng(5).normal(0.0, 0.04, (3, *phases.theta.shape))
+    if topology == "diamond":
+        errors[:, phases.theta == np.pi] = 0.0  # no real interferometer is all in the bar state
+    corrected, clipped = mesh.correct(phases, topology, *errors)
+    real = mesh.matrix(corrected, topology, alpha=errors[0], beta=errors[1], gamma=errors[2])
+    error = np.abs(real - goals).max(axis=(1, 2))
+    assert 10 < np.sum(clipped == 0) < 60
     assert error[clipped == 0].max() < 1e-12
     assert error[clipped > 0].min() > 1e-6
+
+
+@every_mesh
+def test_refinement_brings_a_mesh_nearer_than_local_correction_does(topology: str) -> None:
+    phases = mesh.decompose(mesh.haar(16, 10, seed=2), topology)
+    goals = mesh.matrix(phases, topology)
+    alpha, beta, gamma = np.random.default_rng(2).normal(0.0, 0.1, (3, *phases.theta.shape))
+
+    def error(sweeps: int) -> NDArray[np.float64]:
+        better, _ = mesh.correct(phases, topology, alpha, beta, gamma, sweeps=sweeps)
+        real = mesh.matrix(better, topology, alpha=alpha, beta=beta, gamma=gamma)
+        return np.asarray(np.linalg.norm(real - goals, axis=(1, 2)))
+
+    once, twice, often = error(0), error(1), error(8)
+    assert (twice <= once * (1 + 1e-9)).all()
+    assert (often <= twice * (1 + 1e-9)).all()
+    assert topology == "butterfly" or often.mean() < 0.9 * once.mean()
+
+
+def test_a_negative_number_of_sweeps_is_refused() -> None:
+    phases = mesh.decompose(np.eye(2)[None])
+    with pytest.raises(InputError, match="sweeps=-1: 0 corrects locally, 1 and more refine"):
+        mesh.correct(phases, "clements", 0.0, 0.0, sweeps=-1)
+
+
+def test_a_butterfly_does_the_fourier_transform_exactly() -> None:
+    # Cooley and Tukey's columns, after the bits of the input's number are turned around.
+    turned = [int(f"{i:04b}"[::-1], 2) for i in range(16)]
+    fourier = np.fft.fft(np.eye(16))[:, turned] / 4
+    phases = mesh.decompose(fourier[None], "butterfly")
+    npt.assert_allclose(mesh.matrix(phases, "butterfly")[0], fourier, atol=1e-12)
+
+
+def test_what_a_butterfly_made_comes_back_from_its_phases() -> None:
+    rng = np.random.default_rng(4)
+    drawn = mesh.Phases(
+        rng.uniform(0, np.pi, (5, 12)), rng.uniform(0, 6, (5, 12)), rng.uniform(0, 6, (5, 8))
+    )
+    made = mesh.matrix(drawn, "butterfly")
+    phases = mesh.decompose(made, "butterfly")
+    npt.assert_allclose(mesh.matrix(phases, "butterfly"), made, atol=1e-10)
+
+
+def test_a_butterfly_comes_nearer_to_a_unitary_than_chance_does() -> None:
+    # A drawn butterfly overlaps a Haar unitary of 16 ports by about 1/16; 80 of its 256 phases
+    # are enough for several times that, and not for all of it.
+    unitaries = mesh.haar(16, 20, seed=0)
+    found = mesh.matrix(mesh.decompose(unitaries, "butterfly"), "butterfly")
+    overlap = np.abs(np.einsum("tij,tij->t", unitaries.conj(), found)) / 16
+    assert 0.3 < overlap.mean() < 0.9
+
+
+@pytest.mark.parametrize("ports", [1, 6, 0])
+def test_a_butterfly_of_another_size_than_a_power_of_two_is_refused(ports: int) -> None:
+    with pytest.raises(InputError, match=f"ports={ports}: a butterfly needs a power of 2"):
+        MESHES["butterfly"].layout(ports)
+
+
+def test_paths_through_small_meshes_are_those_counted_by_hand() -> None:
+    # Clements, 3 ports: (0,1), (1,2), (0,1). Reck: the same. Butterfly of 4: every path meets 2.
+    three = MESHES["clements"].counts(3)
+    assert (three.path_min, three.path_max, three.shifters) == (1, 3, 9)
+    # From port 0 or 1 half meets 2, a quarter 3 and a quarter 2; from port 2 half 2 and half 1.
+    npt.assert_allclose(three.path_mean, (2.25 + 2.25 + 1.5) / 3)
+    assert MESHES["butterfly"].counts(4).loss_db(0.5) == (1.0, 1.0, 1.0)
 
 
 def test_importing_the_mesh_does_not_import_the_compiler_of_kernels() -> None:

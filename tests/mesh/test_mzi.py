@@ -89,7 +89,7 @@ def test_a_crossing_of_two_waveguides_has_the_phases_of_a_hand_calculation() -> 
     )
 
 
-@pytest.mark.parametrize("topology", list(mesh.MESHES))
+@pytest.mark.parametrize("topology", [m.name for m in mesh.MESHES.values() if m.universal])
 def test_a_unitary_that_is_not_symmetric_comes_back_itself_not_transposed(topology: str) -> None:
     cycle = np.roll(np.eye(5), 1, axis=0) @ np.diag(np.exp(1j * np.arange(5.0)))
     back = mesh.matrix(mesh.decompose(cycle[None], topology), topology)[0]

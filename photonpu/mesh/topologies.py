@@ -1,0 +1,185 @@
+"""The ways to arrange interferometers, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.mesh import layouts
+from photonpu.mesh.counts import Counts, count
+from photonpu.mesh.layouts import Elimination, Layout
+from photonpu.mesh.values import Plan, frozen
+from photonpu.registry import Registry
+
+Floats = NDArray[np.float64]
+Unitaries = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phases:
+    """Phases of T meshes of K interferometers and N ports: ``U = diag(e^{i psi}) T_K ... T_1``.
+
+    Attributes
+    ----------
+    theta, phi
+        (T, K) internal and external phases in the order of the layout, rad.
+    psi
+        (T, N) phases after the last column, rad.
+    """
+
+    theta: Floats
+    phi: Floats
+    psi: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """One way to arrange the interferometers of a mesh.
+
+    Attributes
+    ----------
+    name
+        As machines name it.
+    summary
+        What it is, in a line.
+    layout
+        From the number of ports to the places of the interferometers.
+    decompose
+        From unitaries (T, N, N), float64 or complex128, to phases.
+    universal
+        Whether every unitary has phases; if not, `decompose` fits the nearest that it finds.
+    third
+        Whether an even splitter stands before each interferometer, which is then
+        ``T S(pi/4 + gamma)``.
+    source
+        Where it was published.
+    """
+
+    name: str
+    summary: str
+    layout: Callable[[int], Layout]
+    decompose: Callable[[Unitaries], Phases]
+    universal: bool
+    third: bool
+    source: str
+
+    def plan(self, ports: int, step: float = 0.0) -> Plan:
+        """Return what kernels need of a mesh of `ports` whose phases are `step` rad apart."""
+        layout = self.layout(ports)
+        return Plan(layout.row, layout.partner, layout.waveguides, self.third, step)
+
+    def counts(self, ports: int) -> Counts:
+        """Return how many parts a mesh of `ports` has, and how many light passes."""
+        return count(self.layout(ports))
+
+
+MESHES = Registry[Topology]("mesh")
+
+
+def _enter(topology: Topology) -> None:
+    MESHES.register(topology.name)(topology)
+
+
+def _eliminate(build: Callable[[int], tuple[Layout, Elimination]], unitaries: Unitaries) -> Phases:
+    """Take unitaries apart by the elimination that belongs to a layout."""
+    from photonpu.mesh import kernels_elimination as kernels
+
+    steps = build(unitaries.shape[1])[1]
+    order = (steps.left, steps.pair, steps.pivot, steps.slot)
+    if np.iscomplexobj(unitaries):
+        return Phases(*kernels.decompose(unitaries, *order))
+    return Phases(*kernels.decompose_real(unitaries, *order))
+
+
+def _clements(unitaries: Unitaries) -> Phases:
+    return _eliminate(layouts.clements, unitaries)
+
+
+def _reck(unitaries: Unitaries) -> Phases:
+    return _eliminate(layouts.reck, unitaries)
+
+
+def _third(unitaries: Unitaries) -> Phases:
+    """Take unitaries apart for interferometers with a splitter before them."""
+    from photonpu.mesh import kernels_correction as kernels
+
+    two = _clements(unitaries)
+    plan = MESHES["clements"].plan(unitaries.shape[1])
+    return Phases(*kernels.with_third(frozen(two.theta), frozen(two.phi), frozen(two.psi), plan))
+
+
+def _diamond(unitaries: Unitaries) -> Phases:
+    """Set the triangle, and all outside of it to the bar state: light stays where it is."""
+    triangle = _reck(unitaries)
+    layout, slots = layouts.diamond(unitaries.shape[1])
+    theta = np.full((len(unitaries), layout.mzis), np.pi)
+    phi = np.zeros_like(theta)
+    theta[:, slots], phi[:, slots] = triangle.theta, triangle.phi
+    return Phases(theta, phi, triangle.psi)
+
+
+def _butterfly(unitaries: Unitaries) -> Phases:
+    from photonpu.mesh import butterfly
+
+    return Phases(*butterfly.fit(unitaries, MESHES["butterfly"].plan(unitaries.shape[1])))
+
+
+_enter(
+    Topology(
+        "clements",
+        "rectangle: as shallow as a universal mesh can be",
+        lambda ports: layouts.clements(ports)[0],
+        _clements,
+        universal=True,
+        third=False,
+        source="Clements et al. 2016, Optica 3, 1460",
+    )
+)
+_enter(
+    Topology(
+        "reck",
+        "triangle: simple to calibrate, paths of unequal length",
+        lambda ports: layouts.reck(ports)[0],
+        _reck,
+        universal=True,
+        third=False,
+        source="Reck et al. 1994, Phys. Rev. Lett. 73, 58",
+    )
+)
+_enter(
+    Topology(
+        "clements-3",
+        "rectangle of three-splitter interferometers: correction reaches every split that matters",
+        lambda ports: layouts.clements(ports)[0],
+        _third,
+        universal=True,
+        third=True,
+        source="Hamerly et al. 2022, Nat. Commun. 13, 6831",
+    )
+)
+_enter(
+    Topology(
+        "diamond",
+        "triangle and its mirror image: spare waveguides take what escapes",
+        lambda ports: layouts.diamond(ports)[0],
+        _diamond,
+        universal=True,
+        third=False,
+        source="Shokraneh et al. 2020, Opt. Express 28, 23495",
+    )
+)
+_enter(
+    Topology(
+        "butterfly",
+        "fast Fourier transform: few columns, not universal",
+        layouts.butterfly,
+        _butterfly,
+        universal=False,
+        third=False,
+        source="Cooley and Tukey 1965, Math. Comput. 19, 297",
+    )
+)
