@@ -7,6 +7,7 @@ from collections.abc import Callable
 from photonpu.compiler.graph import Graph
 from photonpu.compiler.passes.affine import fold_affine
 from photonpu.compiler.passes.arrangements import arrange_constants
+from photonpu.compiler.passes.chains import gather_sums, join_products
 from photonpu.compiler.passes.constants import constants
 from photonpu.compiler.passes.contractions import reduce_contractions
 from photonpu.compiler.passes.dead import drop_dead
@@ -29,8 +30,10 @@ PASSES.register("fold_pads")(fold_pads)
 PASSES.register("split_fused")(split_fused)
 PASSES.register("dequantise")(dequantise)
 PASSES.register("split_gemm")(split_gemm)
+PASSES.register("gather_sums")(gather_sums)
 PASSES.register("reduce_contractions")(reduce_contractions)
 PASSES.register("fold_affine")(fold_affine)
+PASSES.register("join_products")(join_products)
 PASSES.register("drop_dead")(drop_dead)
 
 __all__ = [
@@ -45,6 +48,8 @@ __all__ = [
     "fold_affine",
     "fold_pads",
     "fold_shapes",
+    "gather_sums",
+    "join_products",
     "reduce_contractions",
     "run",
     "split_fused",
