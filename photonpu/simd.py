@@ -148,6 +148,7 @@ def _make_spread(kind: Vector) -> Any:
 
 
 load_singles = _make_load(SINGLES)
+load_longs = _make_load(LONGS)
 spread_singles = _make_spread(SINGLES)
 spread_ints = _make_spread(INTS)
 spread_words = _make_spread(WORDS)

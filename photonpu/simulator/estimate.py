@@ -37,6 +37,12 @@ class LayerEstimate:
         Multiply-accumulates on the meshes, padding not counted.
     utilisation
         Share of the meshes' multiply-accumulates, while vectors pass, that are not padding.
+    cycles
+        Clock cycles in which vectors pass the meshes.
+    operations
+        Elementary operations of the digital unit; the accumulators behind the ADCs not counted.
+    sram_bytes, dram_bytes
+        Bytes that move to and from memory on chip and external memory.
     latency, energy
         By component, in s and J.
     """
@@ -47,6 +53,10 @@ class LayerEstimate:
     vectors: int
     macs: int
     utilisation: float
+    cycles: int
+    operations: int
+    sram_bytes: float
+    dram_bytes: float
     latency: Latency
     energy: Energy
 
@@ -69,6 +79,10 @@ class LayerEstimate:
             "vectors": self.vectors,
             "macs": self.macs,
             "utilisation": self.utilisation,
+            "cycles": self.cycles,
+            "operations": self.operations,
+            "sram_bytes": self.sram_bytes,
+            "dram_bytes": self.dram_bytes,
             "latency_s": self.latency_s,
             **self.latency.named(),
             "energy_j": self.energy_j,
@@ -204,14 +218,17 @@ class Estimate:
         return text_table(("", "component", "value", "share"), rows, "llrr")
 
     def _layers(self) -> str:
-        header = ("layer", "op", "tiles", "vectors", "used", "latency", "share", "energy", "share")
+        header = ("layer", "op", "tiles", "vectors", "used", "operations", "moved")
+        header += ("latency", "share", "energy", "share")
         rows = [
             (
                 layer.name,
                 layer.op,
                 layer.tiles or "",
                 layer.vectors or "",
-                f"{layer.utilisation:.0%}" if layer.tiles else "",
+                f"{layer.utilisation:.0%}" if layer.cycles else "",
+                engineering(layer.operations) if layer.operations else "",
+                engineering(layer.sram_bytes + layer.dram_bytes, "B"),
                 _seconds(layer.latency_s),
                 f"{layer.latency_s / (self.latency_s or 1.0):.1%}",
                 _joules(layer.energy_j),
@@ -219,7 +236,7 @@ class Estimate:
             )
             for layer in self.layers
         ]
-        return text_table(header, rows, "llrrrrrrr")
+        return text_table(header, rows, "llrrrrrrrrr")
 
 
 def estimate(program: Program, batch: int = 1, *, machine: Machine | None = None) -> Estimate:
@@ -267,6 +284,10 @@ def _layer(work: Work, machine: Machine, link: LinkBudget) -> LayerEstimate:
         work.vectors,
         work.macs,
         work.macs / offered if offered else 0.0,
+        work.cycles,
+        work.operations,
+        work.sram_bits / 8,
+        work.dram_bits / 8,
         spent,
         energy(work, spent, machine, link),
     )

@@ -95,27 +95,26 @@ def _block(
     offset: int,
     weights: int,
     panel: Longs,
-    registers: int,
     lanes: int,
     total: int,
+    stride: int,
     receiver: tuple[float, float, float],
     draw: int,
     key: Key,
 ) -> None:
-    """Stream vectors from the first to the last + 1 of `vectors` through one group of panels.
+    """Stream vectors from the first to the last + 1 of `vectors` through the panels of some rows.
 
     `draw` numbers the first four of them, counted over all samples of a run. Arrays are given by
-    their addresses.
+    their addresses; there are `stride` totals a vector.
     """
-    stride = LANES * registers
     first, last = vectors
     for i in range(panel.shape[0]):
-        low, high, begin, lane, tile, register = panel[i]
+        low, high, begin, lane, place, registers, tile, register = panel[i]
         size = LANES * (high - low)
         for column in range(registers):
             weight = begin + column * size
             scale = lane + 2 * LANES * column
-            at = LANES * column
+            at = LANES * (place + column)
             group = draw
             for v in range(first, last, TOGETHER):
                 sums = _product(field, base, v, offset, low, high, weights, weight, size)
@@ -170,10 +169,11 @@ def stream(
     weights, panel, groups, lanes = panels
     blocks = (base.size + _BLOCK - 1) // _BLOCK
     for task in prange(blocks * groups.shape[0]):
-        first_panel, last_panel, registers, first_row, last_row = groups[task % groups.shape[0]]
+        first_panel, last_panel, first_row, last_row = groups[task % groups.shape[0]]
+        stride = (last_row - first_row + LANES - 1) // LANES * LANES
         begin = task // groups.shape[0] * _BLOCK
         end = min(base.size, begin + _BLOCK)
-        total = np.zeros((end - begin) * LANES * registers, np.float32)
+        total = np.zeros((end - begin) * stride, np.float32)
         _block(
             address(field),
             address(base),
@@ -181,9 +181,9 @@ def stream(
             address(offset),
             address(weights),
             panel[first_panel:last_panel],
-            registers,
             address(lanes),
             address(total),
+            stride,
             receiver,
             draw + begin // TOGETHER,
             (np.uint64(key[0]), np.uint64(key[1])),
@@ -192,7 +192,7 @@ def stream(
             total,
             (max(begin, lead), min(end, lead + place.size)),
             begin,
-            LANES * registers,
+            stride,
             place,
             lead,
             row[first_row:last_row],

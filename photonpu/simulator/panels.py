@@ -1,14 +1,12 @@
-"""What `photonpu.simulator.kernels_stream` reads: tiles as panels of weights, places as addresses.
+"""What `photonpu.simulator.kernels` reads: tiles as panels of weights, places as addresses.
 
-A panel is the part of a matrix that meets one block of inputs and gives up to `PANEL` outputs: a
-tile, a slice of a large one, or several small ones side by side. Panels of the same outputs form a
-group, whose sums are added up together.
+The rows of a matrix are taken `PANEL` at a time. A panel is what of the tiles of one block of
+inputs gives such rows: a tile, a slice of a large one, or several small ones side by side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +15,6 @@ from numpy.typing import NDArray
 from photonpu.program import Geometry, Stream, TileBank
 
 Singles = NDArray[np.float32]
-Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 
 LANES = 16  # as `photonpu.simd.LANES`; this module stays free of Numba
@@ -33,32 +30,25 @@ class Panels:
     weights
         Panel by panel, register of `LANES` outputs by register, input by input.
     panel
-        (p, 6) for each panel: first input, last + 1, where its weights and its lanes begin, the
-        tile whose number keys its noise, and the first of its registers in that tile.
+        (p, 8) for each panel: first input, last + 1, where its weights and its lanes begin, its
+        first register among those of its rows, how many it has, and what keys the noise of its
+        first register: the number of a tile, and of a register in that tile.
     group
-        (g, 5) for each group: first panel, last + 1, registers, first output, last + 1.
+        (g, 4) for each `PANEL` rows: first panel, last + 1, first row, last + 1.
     lanes
         Panel by panel and register by register: the ADC's steps in one unit of output, then the
         layer's units in one step (in one unit of output, where there is no ADC); `LANES` each.
-    row
-        (M,) the row of the matrix that each output is.
     """
 
     weights: Singles
     panel: Longs
     group: Longs
     lanes: Singles
-    row: Longs
 
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Rows of the matrix that share a panel: a whole tile's, or a slice of a large one's."""
-
-    row: int
-    rows: int
-    slice: int
-    tiles: tuple[int, ...]  # from the first block of inputs to the last
+    @property
+    def rows(self) -> int:
+        """Rows of the matrix."""
+        return int(self.group[-1, 3])
 
 
 def panels(
@@ -90,66 +80,70 @@ def panels(
     lanes: list[Singles] = []
     panel: list[tuple[int, ...]] = []
     group: list[tuple[int, ...]] = []
-    row: list[int] = []
+    rows = int((bank.row + bank.rows)[slice(*tiles)].max())
     begin = lane = 0
-    for members in _groups(bank, tiles):
-        registers = -(-sum(part.rows for part in members) // LANES)
-        first = len(panel), len(row)
-        row += [part.row + i for part in members for i in range(part.rows)]
-        for together in zip(*(part.tiles for part in members), strict=True):
-            low, width = int(bank.column[together[0]]), int(bank.columns[together[0]])
-            weight = np.zeros((width, registers * LANES), np.float32)
-            lane_values = np.zeros((2, registers * LANES), np.float32)
-            at = 0
-            for part, tile in zip(members, together, strict=True):
-                top = PANEL * part.slice
-                weight[:, at : at + part.rows] = matrices[tile, top : top + part.rows, :width].T
-                step = bank.adc_range[tile] / adc_levels if adc_levels else 1.0
-                lane_values[0, at : at + part.rows] = 1.0 / step
-                with np.errstate(over="ignore"):  # the step that reads an infinity names it
-                    lane_values[1, at : at + part.rows] = step * bank.scale[tile] * input_range
-                at += part.rows
-            register = members[0].slice * PANEL // LANES
-            key = number + together[0] - tiles[0]
-            panel.append((low, low + width, begin, lane, key, register))
-            weights.append(weight.reshape(width, registers, LANES).transpose(1, 0, 2).ravel())
-            lanes.append(lane_values.reshape(2, registers, LANES).transpose(1, 0, 2).ravel())
-            begin += weight.size
-            lane += lane_values.size
-        group.append((first[0], len(panel), registers, first[1], len(row)))
+    for top, columns in _together(bank, tiles).items():
+        first = len(panel)
+        for members in columns:
+            place = (int(bank.row[members[0]]) - top) // LANES if bank.row[members[0]] > top else 0
+            weight, scale = _packed(bank, matrices, members, top, place, input_range, adc_levels)
+            low, width = int(bank.column[members[0]]), int(bank.columns[members[0]])
+            registers = scale.size // (2 * LANES)
+            key = number + members[0] - tiles[0]
+            passed = (top - int(bank.row[members[0]]) // PANEL * PANEL) // LANES
+            panel.append((low, low + width, begin, lane, place, registers, key, passed + place))
+            weights.append(weight)
+            lanes.append(scale)
+            begin, lane = begin + weight.size, lane + scale.size
+        group.append((first, len(panel), top, min(rows, top + PANEL)))
     return Panels(
         weights=np.concatenate(weights),
         panel=np.array(panel, np.int64),
         group=np.array(group, np.int64),
         lanes=np.concatenate(lanes),
-        row=np.array(row, np.int64),
     )
 
 
-def _groups(bank: TileBank, tiles: tuple[int, int]) -> Iterator[list[_Part]]:
-    """Yield rows that go together: as many as a panel takes and as meet the same inputs."""
-    found: dict[tuple[int, int], list[int]] = {}
+def _together(bank: TileBank, tiles: tuple[int, int]) -> dict[int, list[list[int]]]:
+    """Return for every `PANEL` rows the tiles that give some of them, by blocks of inputs."""
+    found: dict[int, dict[int, list[int]]] = {}
     for tile in sorted(range(*tiles), key=lambda t: (bank.row[t], bank.column[t])):
-        found.setdefault((int(bank.row[tile]), int(bank.rows[tile])), []).append(tile)
-    members: list[_Part] = []
-    for (row, rows), column in found.items():
-        for index, top in enumerate(range(0, rows, PANEL)):
-            part = _Part(row + top, min(PANEL, rows - top), index, tuple(column))
-            full = sum(p.rows for p in members) + part.rows > PANEL
-            if members and (full or not _same_inputs(bank, members[0], part)):
-                yield members
-                members = []
-            members.append(part)
-    if members:
-        yield members
+        row, column = int(bank.row[tile]), int(bank.column[tile])
+        for top in range(row // PANEL * PANEL, row + int(bank.rows[tile]), PANEL):
+            found.setdefault(top, {}).setdefault(column, []).append(tile)
+    return {
+        top: [columns[column] for column in sorted(columns)]
+        for top, columns in sorted(found.items())
+    }
 
 
-def _same_inputs(bank: TileBank, one: _Part, other: _Part) -> bool:
-    """Say whether two parts meet the same blocks of inputs."""
-    return len(one.tiles) == len(other.tiles) and all(
-        bank.column[a] == bank.column[b] and bank.columns[a] == bank.columns[b]
-        for a, b in zip(one.tiles, other.tiles, strict=True)
-    )
+def _packed(
+    bank: TileBank,
+    matrices: NDArray[np.float64],
+    members: list[int],
+    top: int,
+    place: int,
+    input_range: float,
+    adc_levels: float,
+) -> tuple[Singles, Singles]:
+    """Return weights and lanes of one panel, which begins `place` registers below row `top`."""
+    last = members[-1]
+    bottom = min(top + PANEL, int(bank.row[last] + bank.rows[last]))
+    registers = -(-(bottom - top) // LANES) - place
+    start, width = top + place * LANES, int(bank.columns[last])
+    weight = np.zeros((registers * LANES, width), np.float32)
+    scale = np.zeros((2, registers * LANES), np.float32)
+    for tile in members:
+        row = int(bank.row[tile])
+        low, high = max(top, row), min(bottom, row + int(bank.rows[tile]))
+        inside = slice(low - start, high - start)
+        weight[inside] = matrices[tile, low - row : high - row, :width]
+        step = bank.adc_range[tile] / adc_levels if adc_levels else 1.0
+        with np.errstate(over="ignore"):  # the step that reads an infinity names it
+            scale[0, inside] = 1.0 / step
+            scale[1, inside] = step * bank.scale[tile] * input_range
+    packed = weight.reshape(registers, LANES, width).transpose(0, 2, 1)
+    return packed.ravel(), scale.reshape(2, registers, LANES).transpose(1, 0, 2).ravel()
 
 
 def padded_size(spatial: tuple[int, ...], stream: Stream) -> tuple[int, ...]:

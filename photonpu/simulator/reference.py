@@ -82,9 +82,9 @@ def stream(
     place
         (p,) where the results of each vector begin in `out`.
     row
-        (M,) from there to each output, in the order of the groups.
+        (M,) from there to each row of the matrix.
     bias
-        (M,) added to each output.
+        (M,) added to each row.
     lead
         Which vector has the first place.
     draw
@@ -99,10 +99,12 @@ def stream(
     """
     levels, floor, slope = (np.float32(value) for value in receiver)
     weights, panel, group, lanes = panels
-    for first_panel, last_panel, registers, first_row, last_row in group:
-        outputs = 16 * registers
-        total = np.zeros((len(base), outputs), np.float32)
-        for low, high, begin, lane, tile, register in panel[first_panel:last_panel]:
+    for first_panel, last_panel, first_row, last_row in group:
+        total = np.zeros((len(base), -(-(last_row - first_row) // 16) * 16), np.float32)
+        for low, high, begin, lane, first, registers, tile, register in panel[
+            first_panel:last_panel
+        ]:
+            outputs = 16 * registers
             vectors = field[base[:, None] + offset[low:high]]
             packed = weights[begin : begin + (high - low) * outputs]
             matrix = packed.reshape(registers, high - low, 16).transpose(1, 0, 2)
@@ -115,7 +117,7 @@ def stream(
             steps, units = scale[:, 0].reshape(-1), scale[:, 1].reshape(-1)
             if levels > 0.0:
                 value = np.clip(np.rint(value * steps), -levels, levels)
-            total += value * units
+            total[:, 16 * first : 16 * first + outputs] += value * units
         whole = total[lead : lead + len(place), : last_row - first_row] + bias[first_row:last_row]
         out[place[:, None] + row[first_row:last_row]] = whole
 

@@ -148,10 +148,8 @@ def _stream(
     )
     field = _laid_out(form, stream, step.input_range, receiver.dac_levels)
     channels = np.arange(geometry.out_channels).reshape(geometry.groups, 1, -1)
-    channel = np.tile(channels, (1, len(stream.offsets), 1)).reshape(-1)[tiles.row]
-    _through(
-        field, base, offset, tiles, (place, row[tiles.row], bias[channel]), start, receiver, out
-    )
+    channel = np.tile(channels, (1, len(stream.offsets), 1)).reshape(-1)
+    _through(field, base, offset, tiles, (place, row, bias[channel]), start, receiver, out)
 
 
 def _laid_out(form: Singles, stream: Stream, input_range: float, levels: float) -> Singles:
@@ -219,12 +217,12 @@ def stream_vectors(vectors: Singles, tiles: Panels, start: int, receiver: Receiv
         (n, M).
     """
     count, width = vectors.shape
-    rows = len(tiles.row)
+    rows = tiles.rows
     out = np.empty((count, rows), np.float32)
     if count:
         base = np.arange(count, dtype=np.int64) * width
         place = np.arange(count, dtype=np.int64) * rows
-        places = place, tiles.row, np.zeros(rows, np.float32)
+        places = place, np.arange(rows, dtype=np.int64), np.zeros(rows, np.float32)
         field = np.ascontiguousarray(vectors, np.float32)
         offset = np.arange(width, dtype=np.int64)
         _through(field, base, offset, tiles, places, start, receiver, out)

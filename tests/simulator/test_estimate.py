@@ -75,6 +75,19 @@ def test_utilisation_is_the_share_that_is_no_padding() -> None:
     assert second.utilisation == pytest.approx(100 / (3 * 64))
 
 
+def test_a_digital_operator_shows_its_operations_and_what_it_moves() -> None:
+    (relu,) = (layer for layer in found().layers if layer.op == "Relu")
+    (operator,) = (o for step in PROGRAM.host_steps for o in step.operators)
+
+    assert relu.operations == operator.operations > 0
+    elements = operator.elements_in + operator.elements_out
+    assert relu.sram_bytes == elements * MACHINE.memory.word_bits / 8
+    assert relu.to_dict()["operations"] == operator.operations
+    assert relu.cycles == 0
+    (header,) = (line for line in found().table().splitlines() if line.startswith("layer"))
+    assert header.split()[5:7] == ["operations", "moved"]
+
+
 def test_a_batch_costs_less_than_its_samples_alone() -> None:
     assert estimate(PROGRAM, batch=8).latency_s < 8 * found().latency_s
     assert estimate(PROGRAM, batch=8).energy_j < 8 * found().energy_j

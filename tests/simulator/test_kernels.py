@@ -71,13 +71,17 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
     panel: list[tuple[int, ...]] = []
     group: list[tuple[int, ...]] = []
     rows = begin = lane = 0
-    for registers in rng.integers(1, 5, draw(st.integers(1, 3))).tolist():
-        outputs = int(rng.integers(16 * registers - 15, 16 * registers + 1))
-        group.append((len(panel), len(panel) + len(widths), registers, rows, rows + outputs))
-        rows += outputs
+    for _ in range(draw(st.integers(1, 3))):
+        height = int(rng.integers(1, 65))
+        whole = -(-height // 16)
+        group.append((len(panel), len(panel) + len(widths), rows, rows + height))
+        rows += height
         for index, width in enumerate(widths):
             low = sum(widths[:index])
-            panel.append((low, low + width, begin, lane, *rng.integers(0, [1000, 4]).tolist()))
+            first = int(rng.integers(0, whole))
+            registers = int(rng.integers(1, whole - first + 1))
+            tile, register = rng.integers(0, [1000, 4]).tolist()
+            panel.append((low, low + width, begin, lane, first, registers, tile, register))
             weights.append(rng.standard_normal(16 * width * registers))
             lanes.append(rng.uniform(0.1, 3, 32 * registers))
             begin, lane = begin + len(weights[-1]), lane + len(lanes[-1])

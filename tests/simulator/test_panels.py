@@ -1,0 +1,66 @@
+"""Panels stand for the matrix of their tiles, however those are cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from photonpu.program.tiles import bank, cut
+from photonpu.simulator.panels import LANES, panels
+from photonpu.simulator.receiver import Receiver
+from photonpu.simulator.streaming import stream_vectors
+
+
+def block_diagonal(weight: np.ndarray) -> np.ndarray:
+    """Write blocks (G, R, C) on a diagonal."""
+    groups, rows, columns = weight.shape
+    whole = np.zeros((groups * rows, groups * columns))
+    for g in range(groups):
+        whole[g * rows : (g + 1) * rows, g * columns : (g + 1) * columns] = weight[g]
+    return whole
+
+
+@given(
+    groups=st.sampled_from([1, 1, 2, 5, 20]),
+    rows=st.sampled_from([1, 2, 9, 40, 100]),
+    columns=st.sampled_from([1, 9, 27, 70]),
+    ports=st.sampled_from([2, 8, 20, 48, 64, 80]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@pytest.mark.parametrize("levels", [0.0, 2.0**20])
+def test_vectors_through_panels_meet_the_block_diagonal_matrix(
+    levels: float, groups: int, rows: int, columns: int, ports: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_normal((groups, rows, columns))
+    places, numbers = cut(weight, ports)
+    tiles = bank(places, numbers, "clements", 2)
+    exact = numbers / tiles.scale[:, None, None]
+    receiver = Receiver(0.0, 0.0, levels, 0.0, np.array([1, 2], np.uint32))
+    vectors = rng.uniform(-1, 1, (7, groups * columns)).astype(np.float32)
+
+    packed = panels(tiles, exact, (0, len(tiles)), 3.0, levels, 5)
+    got = stream_vectors(vectors, packed, 2, receiver)
+
+    expected = 3.0 * vectors.astype(float) @ block_diagonal(weight).T
+    npt.assert_allclose(got, expected, atol=2e-6 * max(1.0, np.abs(expected).max()) * columns**0.5)
+
+
+@pytest.mark.parametrize("ports", [12, 16, 48, 64, 100, 128])
+def test_no_two_samples_of_a_vector_share_a_draw(ports: int) -> None:
+    weight = np.ones((1, 300, 130))
+    places, numbers = cut(weight, ports)
+    tiles = bank(places, numbers, "clements", 1)
+
+    packed = panels(tiles, numbers, (0, len(tiles)), 1.0, 127.0, 0)
+
+    draws = [
+        (tile, register + column)
+        for *_, registers, tile, register in packed.panel.tolist()
+        for column in range(registers)
+    ]
+    assert len(set(draws)) == len(draws)
+    assert packed.panel[:, 5].sum() * LANES >= tiles.rows.sum()
