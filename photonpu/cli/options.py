@@ -146,7 +146,7 @@ LIMIT_OPTIONS = (
     LimitOption("depth", "max_depth", 1, "N", "16", "nests subgraphs and functions deeper"),
     LimitOption("elements", "max_elements", 1, "N", "1073741824", "has a larger tensor"),
     LimitOption("total_bytes", "max_total_gb", 2**30, "GB", "32", "has more tensors"),
-    LimitOption("folded_bytes", "max_folded_gb", 2**30, "GB", "1", "computes more from constants"),
+    LimitOption("folded_bytes", "max_folded_gb", 2**30, "GB", "2", "computes more from constants"),
     LimitOption("iterations", "max_iterations", 1, "N", "100000", "has loops of more iterations"),
 )
 _TRUST = Annotated[

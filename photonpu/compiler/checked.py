@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from photonpu.compiler.limits import DEFAULT, Limits
+
 if TYPE_CHECKING:
     import onnx
 
@@ -19,7 +21,10 @@ class Checked:
         The model. It is shared: nobody may change it.
     name
         What to call programs that are compiled from it.
+    limits
+        What it may ask for, here and later, when shapes are known.
     """
 
     proto: onnx.ModelProto
     name: str
+    limits: Limits = DEFAULT

@@ -6,7 +6,7 @@ Nothing is decomposed for it, which is what takes the time of a compilation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,9 @@ import numpy as np
 from photonpu.compiler import reader
 from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
+from photonpu.compiler.graph import Graph
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
+from photonpu.compiler.limits import Limits
 from photonpu.compiler.pipeline import Array, name_of, shapes_of, simplified
 from photonpu.hardware import Machine
 
@@ -37,6 +39,10 @@ class Inspection:
         Operators before anything was folded.
     lanes
         Every operator that is left, in an order in which they can run.
+    source
+        The model as it was read.
+    graph
+        What the compiler made of it.
     notes
         What a user would want to know before compiling.
     """
@@ -45,6 +51,8 @@ class Inspection:
     machine: Machine
     operators_in_file: int
     lanes: tuple[OnMesh | Digital, ...]
+    source: onnx.ModelProto = field(repr=False, compare=False)
+    graph: Graph = field(repr=False, compare=False)
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,6 +98,7 @@ def inspect(
     keep_digital: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
     activation_products: str = "digital",
+    limits: Limits | None = None,
 ) -> Inspection:
     """Say what would become of a model, without compiling it.
 
@@ -105,7 +114,7 @@ def inspect(
     shapes
         For inputs with free axes beyond the first: their shapes; without them, those of the
         calibration data.
-    keep_digital, only, activation_products
+    keep_digital, only, activation_products, limits
         As for `photonpu.compile`.
 
     Returns
@@ -125,8 +134,9 @@ def inspect(
     """
     machine = Machine.of(machine)
     choice = Choice.of(keep_digital, only, activation_products)
-    proto = reader.read(model)
-    graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})})
+    limits = reader.limits_of(model, limits)
+    proto = reader.read(model, limits=limits)
+    graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})}, limits)
     notes = []
     if calibration is None:
         notes = [
@@ -137,4 +147,17 @@ def inspect(
     found = lanes(graph, machine, calibration, choice, choice.kept(graph, proto))
     if not any(isinstance(operator, OnMesh) for operator in found):
         notes.append("no operator of this model runs on the mesh")
-    return Inspection(name_of(model, proto), machine, len(proto.graph.node), found, tuple(notes))
+    if any(isinstance(operator, OnMesh) and operator.held for operator in found):
+        notes.append(
+            "products of two activations reprogram the mesh for each sample: `photonpu estimate` "
+            "says what that takes"
+        )
+    return Inspection(
+        name=name_of(model, proto),
+        machine=machine,
+        operators_in_file=len(proto.graph.node),
+        lanes=found,
+        source=proto,
+        graph=graph,
+        notes=tuple(notes),
+    )

@@ -29,6 +29,7 @@ from photonpu.compiler.calibrate import Ranges, Tiles
 from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
+from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
 from photonpu.errors import PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
@@ -78,6 +79,7 @@ def compile(
     keep_digital: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
     activation_products: str = "digital",
+    limits: Limits | None = None,
 ) -> Program:
     """Compile a network for a machine.
 
@@ -104,6 +106,8 @@ def compile(
     activation_products
         Where MatMul of two activations runs: ``"digital"``, or ``"mesh"``, which is then programmed
         anew for each sample, as the estimate counts.
+    limits
+        How much the model may ask for; else those that it was read with, or the defaults.
 
     Returns
     -------
@@ -121,8 +125,9 @@ def compile(
     """
     machine = Machine.of(machine)
     choice = Choice.of(keep_digital, only, activation_products)
-    proto = reader.read(model)
-    graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})})
+    limits = reader.limits_of(model, limits)
+    proto = reader.read(model, limits=limits)
+    graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})}, limits)
     kept = choice.kept(graph, proto)
     samples = calibrate.feeds(graph.inputs, calibration)
     float_network = profiler(graph)
@@ -160,7 +165,9 @@ def compile(
     )
 
 
-def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> Graph:
+def simplified(
+    proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], limits: Limits = DEFAULT
+) -> Graph:
     """Fold what is constant, run every pass, and make sure that only the batch is free.
 
     Raises
@@ -169,7 +176,7 @@ def simplified(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> G
         An axis other than the first is free, or an input has no shape at all, and `shapes` does
         not say it.
     """
-    simple = simplifier.simplify(proto, shapes)
+    simple = simplifier.simplify(proto, shapes, limits=limits)
     for value in simple.model.graph.input:
         if axes.declared(value) is None and value.type.HasField("tensor_type"):
             raise UnsupportedModelError(

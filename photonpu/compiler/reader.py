@@ -60,7 +60,7 @@ def read(
         proto = _parse(_file(Path(model), label, limits.file_bytes), label, limits)
     del proto.training_info[:]  # how it would be trained; nothing here reads it
     precheck.check_counts(proto, limits)
-    stored_bytes = stored.check_stored(proto, limits)
+    stored.check_stored(proto, limits)
     if isinstance(model, str | Path):
         external.load(proto, Path(model).parent, label)
     else:
@@ -70,7 +70,7 @@ def read(
     checks.check_structure(proto, label)
     if proto.functions:
         _inline(proto, label)
-    sizes.check_sizes(proto, limits, stored_bytes)
+    sizes.check_sizes(proto, limits)
     checks.check_numbers(proto)
     drop_constant_inputs(proto)
     return proto
@@ -128,6 +128,15 @@ def _parse(data: bytes, label: str, limits: Limits) -> onnx.ModelProto:
             f"{label} is damaged: {checks.first_line(error)}; copy or export it again"
         ) from error
     return proto
+
+
+def limits_of(
+    model: str | Path | bytes | onnx.ModelProto | Checked, limits: Limits | None
+) -> Limits:
+    """Return the limits that were given, else those that a model was checked by, else `DEFAULT`."""
+    if limits is None and isinstance(model, Checked):
+        return model.limits
+    return limits or DEFAULT
 
 
 def drop_constant_inputs(proto: onnx.ModelProto) -> None:

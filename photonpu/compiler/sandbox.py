@@ -95,8 +95,8 @@ def read_confined(
         end = _run(request, limits)
         answer = _answer(end, request, limits)
         if answer["model"] is None:
-            return Checked(_read_here(path, limits), Path(path).stem)
-        return Checked(_parsed(Path(folder) / answer["model"]), Path(path).stem)
+            return Checked(_read_here(path, limits), Path(path).stem, limits)
+        return Checked(_parsed(Path(folder) / answer["model"]), Path(path).stem, limits)
 
 
 def read_trusted(path: str | Path, *, limits: Limits = DEFAULT) -> Checked:
@@ -112,7 +112,7 @@ def read_trusted(path: str | Path, *, limits: Limits = DEFAULT) -> Checked:
     ModelError, UnsupportedModelError
         As `photonpu.compiler.reader.read`.
     """
-    return Checked(_read_here(path, limits), Path(path).stem)
+    return Checked(_read_here(path, limits), Path(path).stem, limits)
 
 
 def _read_here(path: str | Path, limits: Limits) -> Any:

@@ -78,7 +78,8 @@ def prepare(request: Request, tell: Tell) -> str | None:
 
     source = beginning(request, tell) if request["nodes"] else request["path"]
     tell(stage="reading and checking it")
-    proto = reader.read(source, limits=Limits(**request["limits"]))
+    limits = Limits(**request["limits"])
+    proto = reader.read(source, limits=limits)
     samples = request["samples"]
     zero = np.zeros((), np.float32)
     if isinstance(samples, Mapping):
@@ -87,7 +88,7 @@ def prepare(request: Request, tell: Tell) -> str | None:
         stand_ins = None if samples is None else np.broadcast_to(zero, samples)
     shapes = {**pipeline.shapes_of(stand_ins, proto), **request["shapes"]}
     tell(stage="simplifying it with onnxruntime")
-    pipeline.simplified(proto, shapes)
+    pipeline.simplified(proto, shapes, limits)
     tell(stage="writing it for the parent process")
     weights = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
     if weights >= LARGEST_ANSWER:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import axes, checks, precision, versions, weights
+from photonpu.compiler import axes, checks, precision, sizes, versions, weights
+from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.reader import drop_constant_inputs
 from photonpu.compiler.weights import Parted
 from photonpu.errors import ModelError, UnsupportedModelError
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     import onnx
 
 
-def simplify(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> Parted:
+def simplify(
+    model: onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    *,
+    limits: Limits = DEFAULT,
+) -> Parted:
     """Fold constants and fuse with onnxruntime at its basic level, which keeps to standard ONNX.
 
     Parameters
@@ -26,6 +32,8 @@ def simplify(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None 
     shapes
         For inputs with free axes, the shapes to fix: more can be folded then. Sizes in place of
         those that the model fixes are tried.
+    limits
+        How much a model may ask for with these shapes.
 
     Returns
     -------
@@ -36,7 +44,8 @@ def simplify(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None 
     Raises
     ------
     ModelError
-        A shape names no input or does not fit, or onnxruntime finds the model malformed.
+        A shape names no input, does not fit or makes tensors larger than allowed, or onnxruntime
+        finds the model malformed.
     UnsupportedModelError
         onnxruntime does not implement one of the operators.
     """
@@ -45,6 +54,8 @@ def simplify(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None 
 
     parted = weights.part(model)
     fixed = axes.fix_shapes(parted.model, shapes or {})
+    if shapes:
+        sizes.check_sizes(fixed, limits)
     light, apart = precision.single(Parted(versions.fitted(fixed), parted.apart))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

@@ -20,7 +20,7 @@ from photonpu.compiler.sizing import arrangement, values
 from photonpu.compiler.sizing.facts import FOLLOWED, Array, Call, Fact, Shape, tidy
 from photonpu.compiler.sizing.growth import RULES, SAME, STRETCHED, first_shape
 from photonpu.compiler.sizing.loops import run_if, run_loop, run_scan
-from photonpu.compiler.stored import BITS, LARGEST_RANK, TEXT
+from photonpu.compiler.stored import BITS, LARGEST_RANK, TEXT, stored_bytes
 from photonpu.compiler.walk import quoted, subgraphs, where
 from photonpu.errors import ModelError, UnsupportedModelError
 
@@ -53,7 +53,6 @@ Facts = ChainMap[str, Fact]
 def check_sizes(
     proto: onnx.ModelProto,
     limits: Limits,
-    stored_bytes: int,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, Shape]:
     """Refuse a model some tensor of which, or all of which, would be larger than allowed.
@@ -64,8 +63,6 @@ def check_sizes(
         A checked model without functions of its own.
     limits
         Bounds on elements, bytes and iterations.
-    stored_bytes
-        What its weights take.
     shapes
         Shapes of inputs, where those of the model are free.
 
@@ -82,7 +79,7 @@ def check_sizes(
         A size follows from constants in a way that is not followed here.
     """
     versions = {("" if o.domain == "ai.onnx" else o.domain): o.version for o in proto.opset_import}
-    walk = Walk(versions, limits, stored_bytes)
+    walk = Walk(versions, limits, stored_bytes(proto))
     facts: Facts = ChainMap()
     constants = {tensor.name for tensor in proto.graph.initializer}
     for value in proto.graph.input:
@@ -116,16 +113,16 @@ class Walk:
         Version of each operator set by domain.
     limits
         What is allowed.
-    stored_bytes
-        What the weights take.
+    weights
+        What these take, in bytes.
     """
 
-    def __init__(self, versions: Mapping[str, int], limits: Limits, stored_bytes: int) -> None:
+    def __init__(self, versions: Mapping[str, int], limits: Limits, weights: int) -> None:
         self.limits = limits
         self._versions = versions
-        self._folded_limit = max(limits.folded_bytes, 4 * stored_bytes)
+        self._folded_limit = max(limits.folded_bytes, 4 * weights)
         self._folded = 0
-        self.total = stored_bytes
+        self.total = weights
         #: Nodes that may still be looked at, before loops are foreseen no further.
         self.patience = PATIENCE
 

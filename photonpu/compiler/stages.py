@@ -39,12 +39,12 @@ class Source:
     def graph(self) -> Graph:
         """Return the graph after all passes."""
         proto = reader.read(self.model)
-        return simplified(proto, self.shapes_for(proto))
+        return simplified(proto, self.shapes_for(proto), reader.limits_of(self.model, None))
 
     def lanes(self) -> tuple[OnMesh | Digital, ...]:
         """Return what becomes of each node of that graph."""
         proto = reader.read(self.model)
-        graph = simplified(proto, self.shapes_for(proto))
+        graph = simplified(proto, self.shapes_for(proto), reader.limits_of(self.model, None))
         kept = self.choice.kept(graph, proto)
         return lanes(graph, self.machine, self.calibration, self.choice, kept)
 
@@ -63,7 +63,8 @@ def read(source: Source) -> str:
 def simplify(source: Source) -> str:
     """Return the graph after onnxruntime folded what is constant."""
     proto = reader.read(source.model)
-    return from_model(*simplifier.simplify(proto, source.shapes_for(proto))).text()
+    limits = reader.limits_of(source.model, None)
+    return from_model(*simplifier.simplify(proto, source.shapes_for(proto), limits=limits)).text()
 
 
 @STAGES.register("passes")

@@ -31,7 +31,14 @@ def size_in_bytes(elements: int, kind: int) -> int:
     return -(-elements * BITS.get(kind, 64) // 8)
 
 
-def check_stored(proto: onnx.ModelProto, limits: Limits) -> int:
+def stored_bytes(proto: onnx.ModelProto) -> int:
+    """Return what all tensors that a model stores take, whether their data are in it or not."""
+    return sum(
+        size_in_bytes(math.prod(tensor.dims), tensor.data_type) for _, tensor in tensors(proto)
+    )
+
+
+def check_stored(proto: onnx.ModelProto, limits: Limits) -> None:
     """Check the type, shape and amount of data of every tensor, before any is read.
 
     Parameters
@@ -40,11 +47,6 @@ def check_stored(proto: onnx.ModelProto, limits: Limits) -> int:
         The model; data in other files are not looked at.
     limits
         Bounds on one tensor and on all together.
-
-    Returns
-    -------
-    int
-        Bytes of all of them.
 
     Raises
     ------
@@ -70,7 +72,6 @@ def check_stored(proto: onnx.ModelProto, limits: Limits) -> int:
                 "limit for total_bytes: if you trust the model, raise the limit"
             )
     _check_sparse(proto, limits)
-    return total
 
 
 def count(label: str, dims: object, limits: Limits) -> int:
