@@ -200,3 +200,38 @@ def test_a_large_weight_whose_numbers_are_missing_is_named(monkeypatch: pytest.M
     model.graph.initializer[0].raw_data = b"123"
     with pytest.raises(ModelError, match="'table'"):
         reader.read(model)
+
+
+@pytest.mark.slow  # 2.3 GB in a file, 6.5 GB of memory
+def test_a_table_of_more_than_2_gib_is_compiled_saved_and_run(tmp_path: Path) -> None:
+    rows, width = 2_200_000, 256
+    chosen, vectors = np.array([[0, 1_234_567, rows - 1]]), numbers(3, width)
+    with (tmp_path / "table.bin").open("wb") as file:
+        file.truncate(rows * width * 4)
+        for row, vector in zip(chosen[0], vectors, strict=True):
+            file.seek(int(row) * width * 4)
+            file.write(vector.tobytes())
+    table = TensorProto(name="table", data_type=TensorProto.FLOAT, dims=[rows, width])
+    table.data_location = TensorProto.EXTERNAL
+    table.external_data.add(key="location", value="table.bin")
+    table.external_data.add(key="length", value=str(rows * width * 4))
+    nodes = [helper.make_node("Gather", ["table", "x"], ["e"])]
+    nodes.append(helper.make_node("MatMul", ["e", "w"], ["y"]))
+    model = network(nodes, {"x": ["N", 3]}, {"y": 3}, {"w": numbers(width, 64)})
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    model.graph.initializer.append(table)
+    onnx.save(model, tmp_path / "m.onnx")
+
+    photonpu.compile(tmp_path / "m.onnx", SMALL, calibration=chosen).save(tmp_path / "m.ppu")
+
+    program = photonpu.Program.load(tmp_path / "m.ppu")
+    (y,) = photonpu.Session(program, "ideal").run(None, {"x": chosen})
+    expected = vectors @ numbers(width, 64)
+    npt.assert_allclose(y[0], expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_shape_that_makes_tensors_too_large_is_refused() -> None:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    model = network(nodes, {"x": ["N", "T", 3]}, {"y": 3}, {"w": numbers(3, 4)})
+    with pytest.raises(ModelError, match=r"'x'.*elements"):
+        photonpu.compile(model, SMALL, shapes={"x": (1, 2**40, 3)})
