@@ -15,8 +15,9 @@ from photonpu.compiler import passes
 from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.inspection import inspect
 from photonpu.compiler.lanes import Digital, OnMesh
-from photonpu.compiler.operations import FACTORS, PRODUCTS
+from photonpu.compiler.operations import FACTORS, PRODUCTS, operators
 from photonpu.compiler.passes import REWRITES
+from photonpu.compiler.remedies import remedy
 from photonpu.errors import ModelError
 from tests.compiler.integers import LARGEST_WEIGHT, MACHINE, ideal, model_of, whole
 from tests.compiler.networks import run
@@ -193,3 +194,60 @@ def test_a_rewrite_says_what_it_writes_in_a_sentence(op: str) -> None:
     assert (REWRITES[op].__doc__ or "").endswith(".")
     assert op in FACTORS
     assert op in PRODUCTS
+
+
+def cost_of(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Return the operations of a node of onnxruntime's own."""
+    graph = from_model(model_of([node], {}, {}, np.float32))
+    (counted,) = operators(graph.nodes, shapes)
+    return counted.operations
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "attributes", "expected"),
+    [
+        ("QGemm", [(3, 4), (), (), (4, 5)], {}, 2 * 3 * 4 * 5),
+        ("QGemm", [(4, 3), (), (), (4, 5)], {"transA": 1}, 2 * 3 * 4 * 5),
+        ("MatMulIntegerToFloat", [(3, 4), (4, 5)], {}, 2 * 3 * 4 * 5),
+        ("DynamicQuantizeMatMul", [(3, 4), (4, 5)], {}, 2 * 3 * 4 * 5),
+        ("MatMulNBits", [(3, 4), (5, 1, 2)], {"K": 4, "N": 5}, 2 * 3 * 4 * 5),
+        # Two inputs are dequantised, added, and the sum quantised: 2 + 2 + 1 + 5.
+        ("QLinearAdd", [(3, 5)], {}, 10 * 3 * 5),
+        ("QLinearSigmoid", [(3, 5)], {}, 3 * 5),
+        ("QLinearConcat", [(), (), (3, 5)], {}, 7 * 3 * 5),
+        ("QLinearGlobalAveragePool", [(1, 3, 8, 8)], {}, 3 * 8 * 8),
+        ("QLinearAveragePool", [(1, 3, 8, 8)], {"kernel_shape": [2, 2]}, 4 * 3 * 5),
+    ],
+)
+def test_integer_operators_of_onnxruntime_cost_what_their_formula_says(
+    op: str, shapes: list[tuple[int, ...]], attributes: dict[str, Any], expected: int
+) -> None:
+    names = [f"i{index}" for index in range(len(shapes))]
+    node = helper.make_node(op, names, ["y"], name="it", domain="com.microsoft", **attributes)
+    assert cost_of(node, {**dict(zip(names, shapes, strict=True)), "y": (3, 5)}) == expected
+
+
+def test_a_quantised_attention_costs_projections_scores_values_and_softmax() -> None:
+    batch, length, width, hidden, heads = 2, 6, 8, 4, 2
+    node = helper.make_node(
+        "QAttention", ["x", "w"], ["y"], name="it", domain="com.microsoft", num_heads=heads
+    )
+    shapes = {"x": (batch, length, width), "w": (width, 3 * hidden), "y": (batch, length, hidden)}
+    projections = 2 * batch * length * width * 3 * hidden
+    products = 2 * (2 * batch * length * length * hidden)
+    softmax = 5 * batch * heads * length * length
+    assert cost_of(node, shapes) == projections + products + softmax
+
+
+@pytest.mark.parametrize(
+    ("reason", "change"),
+    [
+        ("its scale 's' is computed at run time", "export it as an initializer"),
+        ("its zero point 'z' is computed at run time", "export it as an initializer"),
+        ("its scale 's' has 2 axes", "quantise by tensor or by channel"),
+        ("the shape of its zero point 'z' is unknown", "export it as an initializer"),
+        ("operator set 12 is older than 13", "onnx.version_converter"),
+    ],
+)
+def test_a_reason_why_integers_stay_digital_has_its_remedy(reason: str, change: str) -> None:
+    assert change in remedy("QLinearMatMul", reason)
