@@ -25,6 +25,13 @@ def compile_model(
     keep_digital: options.KeepDigital = None,
     only: options.Only = None,
     activation_products: options.ActivationProducts = "digital",
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ONNX",
+            help="Write the model, too, with lane, tiles, cycles, latency and energy in each node.",
+        ),
+    ] = None,
     stop_after: Annotated[
         str | None,
         typer.Option(
@@ -51,24 +58,29 @@ def compile_model(
         read_shapes,
     )
     from photonpu.cli.summary import describe, describe_text
+    from photonpu.compiler.inspection import inspect
     from photonpu.compiler.stages import stage_text
+    from photonpu.report.annotate import annotated, save
+    from photonpu.simulator import estimate
     from photonpu.sweep.runner import unranged
     from photonpu.tables import printable
 
     if model.endswith(".ppu"):
         raise typer.BadParameter(f"{model} is a program already", param_hint="MODEL")
-    if stop_after is not None and output is not None:
-        raise typer.BadParameter(
-            "with --stop-after no program is written: leave it out", param_hint="--output"
-        )
+    for option, given in (("--output", output), ("--annotate", annotate)):
+        if stop_after is not None and given is not None:
+            raise typer.BadParameter(
+                "with --stop-after no program is written: leave it out", param_hint=option
+            )
     ranges = None if calibration is None else read_arrays(calibration)
     shapes = read_shapes(shape)
     choice = read_choice(keep_digital, only, activation_products)
+    target = read_machine(machine, settings)
+    source = read_model(model, reading, calibration=ranges, shapes=shapes)
     with unranged():  # the program notes it
         if stop_after is not None:
-            target = read_machine(machine, settings)
             text = stage_text(
-                read_model(model, reading, calibration=ranges, shapes=shapes),
+                source,
                 target,
                 stop_after,
                 calibration=ranges,
@@ -81,12 +93,24 @@ def compile_model(
             emit({"stage": stop_after, "lines": lines}, "\n".join(lines), as_json=as_json)
             return
         program, _ = read_program(
-            model, machine, settings, reading, calibration=ranges, shapes=shapes, choice=choice
+            source, machine, settings, reading, calibration=ranges, shapes=shapes, choice=choice
         )
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     program.save(path)
+    if annotate is not None:
+        found = inspect(
+            source,
+            target,
+            calibration=ranges,
+            shapes=shapes,
+            keep_digital=choice.keep_digital,
+            only=choice.only,
+            activation_products=choice.activation_products,
+        )
+        save(annotated(found, estimate(program)), annotate)
     emit(
-        {"output": path, **describe(program)},
-        f"{describe_text(program)}\nwritten to {path}",
+        {"output": path, "annotated": annotate, **describe(program)},
+        f"{describe_text(program)}\nwritten to {path}"
+        + (f", the model with its costs to {annotate}" if annotate else ""),
         as_json=as_json,
     )

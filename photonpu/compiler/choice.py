@@ -7,7 +7,7 @@ answers to its own name and to those of all nodes of the file that it stands for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, get_args
@@ -84,8 +84,8 @@ class Choice:
         if not self.keep_digital and self.only is None:
             return {}
         names = {node.name: {node.name} for node in graph.nodes}
-        known = {name: None for name, _ in _named(proto)}
-        for node, merged in _merged(graph, proto):
+        known = node_names(proto)
+        for node, merged in stands_for(graph, proto):
             names[node.name] |= merged
         named = self._matched("keep_digital", self.keep_digital, names, known)
         reasons: dict[str, str] = {}
@@ -136,17 +136,35 @@ def _missing(pattern: str, names: Iterable[str], known: Iterable[str]) -> str:
     return f"no node is called so{guess or '; `photonpu check` lists the products'}"
 
 
-def _named(proto: onnx.ModelProto) -> list[tuple[str, onnx.NodeProto]]:
-    """Return the nodes of a file with the names that the compiler's graph would give them."""
-    return [
-        (node.name or f"{node.op_type}_{index}", node)
-        for index, node in enumerate(proto.graph.node)
-    ]
+def node_names(proto: onnx.ModelProto) -> list[str]:
+    """Return the names of a file's nodes, made up as the compiler does where they have none."""
+    names: dict[str, None] = {}
+    for index, node in enumerate(proto.graph.node):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in names:
+            name = f"{name}_{index}"
+        names[name] = None
+    return list(names)
 
 
-def _merged(graph: Graph, proto: onnx.ModelProto) -> Iterable[tuple[Node, set[str]]]:
-    """Yield each node with those of the file between its inputs and outputs, its weights' too."""
-    maker = {output: (name, node) for name, node in _named(proto) for output in node.output}
+def stands_for(graph: Graph, proto: onnx.ModelProto) -> Iterator[tuple[Node, set[str]]]:
+    """Yield each node with those of the file that it stands for.
+
+    Parameters
+    ----------
+    graph
+        The network after all passes.
+    proto
+        The model as the file has it.
+
+    Yields
+    ------
+    tuple
+        A node, and the names of the file's nodes between its inputs and its outputs, those that
+        its weights are computed by among them.
+    """
+    named = zip(node_names(proto), proto.graph.node, strict=True)
+    maker = {output: (name, node) for name, node in named for output in node.output}
     tensors = {value.name for value in proto.graph.input} | set(maker)
     for node in graph.nodes:
         inputs = {name for name in node.reads if name not in graph.constants}
