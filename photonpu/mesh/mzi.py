@@ -33,7 +33,7 @@ def splitter(eta: ArrayLike) -> Complexes:
         (..., 2, 2) outputs by inputs.
     """
     angle = np.asarray(eta, dtype=np.float64)
-    return _matrix(np.cos(angle), 1j * np.sin(angle), 1j * np.sin(angle), np.cos(angle))
+    return block_of(np.cos(angle), 1j * np.sin(angle), 1j * np.sin(angle), np.cos(angle))
 
 
 def transfer(
@@ -63,7 +63,7 @@ def transfer(
     c_plus, s_plus = np.cos(into + out), np.sin(into + out)
     c_minus, s_minus = np.cos(into - out), np.sin(into - out)
     common, shifted = np.exp(1j * half), np.exp(1j * (half + outer))
-    return _matrix(
+    return block_of(
         shifted * (1j * s * c_minus - c * s_plus),
         common * (1j * c * c_plus - s * s_minus),
         shifted * (1j * c * c_plus + s * s_minus),
@@ -94,7 +94,7 @@ def attenuation(theta: ArrayLike, alpha: ArrayLike = 0.0, beta: ArrayLike = 0.0)
     return np.asarray(through + 1j * np.cos(half) * np.sin(into + out))
 
 
-def _matrix(a: ArrayLike, b: ArrayLike, c: ArrayLike, d: ArrayLike) -> Complexes:
-    """Return ``[[a, b], [c, d]]`` with the axes of the entries in front."""
+def block_of(a: ArrayLike, b: ArrayLike, c: ArrayLike, d: ArrayLike) -> Complexes:
+    """Return ``[[a, b], [c, d]]`` with the axes of the entries in front: (..., 2, 2)."""
     entries = np.stack(np.broadcast_arrays(a, b, c, d), axis=-1).astype(np.complex128)
     return np.asarray(entries.reshape(*entries.shape[:-1], 2, 2))
