@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -34,6 +36,34 @@ def _noises() -> str:
         for noise in NOISES.values()
     )
     return _table(["name", "acts on", "machine's fields", "what it does", "source"], rows)
+
+
+def _limits() -> str:
+    import dataclasses
+
+    from photonpu.compiler.limits import Limits
+
+    meanings = _attributes(Limits)
+    rows = (
+        (f"`{entry.name}`", meanings[entry.name], _power(entry.default), entry.metadata["reason"])
+        for entry in dataclasses.fields(Limits)
+    )
+    return _table(["limit", "what it bounds", "default", "why that much"], rows)
+
+
+def _attributes(value: type) -> dict[str, str]:
+    """Return what a class's docstring says of each attribute."""
+    text = inspect.cleandoc(value.__doc__ or "").split("Attributes\n----------\n")[1]
+    parts = re.split(r"^(\w+)\n", text.split("\n\n")[0], flags=re.MULTILINE)[1:]
+    return {
+        name: " ".join(said.split()) for name, said in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def _power(number: float) -> str:
+    """Return a number as people would say it."""
+    bits = int(number).bit_length() - 1
+    return f"2^{bits}" if number == 2**bits and bits > 9 else f"{number:,}"
 
 
 def _lowerings() -> str:
@@ -124,6 +154,7 @@ def _metrics() -> str:
 
 FRAGMENTS: dict[str, Callable[[], str]] = {
     "datasets": _datasets,
+    "limits": _limits,
     "lowerings": _lowerings,
     "machine_fields": _machine_fields,
     "metrics": _metrics,

@@ -86,7 +86,7 @@ def check_sizes(
         if value.name not in constants:
             given = tuple((shapes or {}).get(value.name, ())) or None
             fact = _declared(value, given)
-            walk.bound(fact, f"input {quoted(value.name)}")
+            walk.bound(fact, value)
             facts[value.name] = fact
     walk.graph(proto.graph, facts, 1)
     return {
@@ -139,28 +139,31 @@ class Walk:
                     facts[name] = fact
         return [facts.get(value.name, Fact()) for value in graph.output]
 
-    def bound(self, fact: Fact, label: str) -> None:
-        """Refuse a tensor that is too large by itself."""
+    def bound(self, fact: Fact, of: onnx.NodeProto | onnx.ValueInfoProto) -> None:
+        """Refuse a tensor, the output of a node or an input, that is too large by itself."""
         if fact.shape is None:
             return
-        shown = ", ".join("?" if size is None else str(size) for size in fact.shape[:8])
         if len(fact.shape) > LARGEST_RANK:
             raise ModelError(
-                f"{label} has {len(fact.shape)} axes and {LARGEST_RANK} is the most: reshape it"
+                f"{_label(of)} has {len(fact.shape)} axes and {LARGEST_RANK} is the most: reshape "
+                "it"
             )
         if fact.elements > self.limits.elements:
+            shown = ", ".join("?" if size is None else str(size) for size in fact.shape[:8])
             raise ModelError(
-                f"{label} of shape ({shown}) has {fact.elements} elements and "
+                f"{_label(of)} of shape ({shown}) has {fact.elements} elements and "
                 f"{self.limits.elements} is the limit for elements: make it smaller, or, if you "
                 "trust the model, raise the limit"
             )
 
     def _count(self, node: onnx.NodeProto, fact: Fact) -> None:
-        self.bound(fact, f"{where(node)}: its output")
+        self.bound(fact, node)
         size = fact.elements * fact.bits // 8
         self.total += size
         if fact.constant and node.op_type != "Constant":
             self._folded += size
+        if self._folded <= self._folded_limit and self.total <= self.limits.total_bytes:
+            return
         for name, found, limit in (
             ("folded_bytes", self._folded, self._folded_limit),
             ("total_bytes", self.total, self.limits.total_bytes),
@@ -196,7 +199,9 @@ class Walk:
     def _refuse_axes(self, call: Call) -> None:
         """Refuse what would give a tensor more axes than one can have, even if data say which."""
         op = call.node.op_type
-        for index in _PER_AXIS.get(op, (1,) if op.startswith("Reduce") else ()):
+        if op not in _PER_AXIS and not op.startswith("Reduce"):
+            return
+        for index in _PER_AXIS.get(op, (1,)):
             fact = call.fact(index)
             if fact is not None and fact.elements > 2 * LARGEST_RANK:
                 raise ModelError(
@@ -231,6 +236,11 @@ class Walk:
             inside = facts.new_child({value.name: Fact() for value in graph.input})
             self.graph(graph, inside, times)
         return [Fact() for _ in call.node.output]
+
+
+def _label(of: onnx.NodeProto | onnx.ValueInfoProto) -> str:
+    """Return what to call an input, or the output of a node."""
+    return f"{where(of)}: its output" if hasattr(of, "op_type") else f"input {quoted(of.name)}"
 
 
 def stored_fact(tensor: onnx.TensorProto) -> Fact:

@@ -52,9 +52,20 @@ def tensors(proto: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
             yield from _parts(f"sparse initializer {quoted(sparse.values.name)}", sparse)
         for node in scope.body.node:
             for record in node.attribute:
-                yield from _attribute(where(node), record)
+                if _holds_tensors(record):
+                    yield from _attribute(where(node), record)
         for record in getattr(scope.body, "attribute_proto", ()):
             yield from _attribute(f"function {quoted(scope.body.name)}", record)
+
+
+def _holds_tensors(record: onnx.AttributeProto) -> bool:
+    """Say whether to look closer; names are only made for what is yielded."""
+    return bool(
+        record.HasField("t")
+        or record.HasField("sparse_tensor")
+        or record.tensors
+        or record.sparse_tensors
+    )
 
 
 def _attribute(owner: str, record: onnx.AttributeProto) -> Iterator[tuple[str, onnx.TensorProto]]:
