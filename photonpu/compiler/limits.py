@@ -48,7 +48,7 @@ class Limits:
     """
 
     file_bytes: int = _limit(2**31, "protocol buffers hold no more")
-    nodes: int = _limit(50_000, "the largest exported language models have about 30,000")
+    nodes: int = _limit(50_000, "exported language models have some ten thousand")
     depth: int = _limit(16, "exporters nest two or three; protocol buffers' readers stop at 33")
     elements: int = _limit(2**30, "the embedding of a 70 B language model has 1.05e9")
     total_bytes: int = _limit(2**35, "a 3-D network on 256³ voxels keeps 10 GB of activations")
