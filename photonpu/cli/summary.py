@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from photonpu.program import ReprogrammedStep
 from photonpu.tables import engineering, printable, text_table
 
 if TYPE_CHECKING:
-    from photonpu.program import PhotonicStep, Program
+    from photonpu.program import PhotonicStep, Program, ReprogrammedStep
 
 
 def mac_share(program: Program) -> float:
@@ -21,6 +20,8 @@ def mac_share(program: Program) -> float:
 
 def tiles(step: PhotonicStep | ReprogrammedStep) -> int:
     """Return the tiles of a step; of a product of two activations those of one sample."""
+    from photonpu.program import ReprogrammedStep
+
     if isinstance(step, ReprogrammedStep):
         return step.matrices * step.tiles
     return sum(last - first for first, last in step.tiles)
@@ -28,11 +29,15 @@ def tiles(step: PhotonicStep | ReprogrammedStep) -> int:
 
 def vectors(step: PhotonicStep | ReprogrammedStep) -> int:
     """Return the vectors that stream through the matrices of a step, one sample's."""
+    from photonpu.program import ReprogrammedStep
+
     return step.vectors if isinstance(step, ReprogrammedStep) else sum(step.vectors)
 
 
 def describe(program: Program) -> dict[str, object]:
     """Return what a program is, as plain values."""
+    from photonpu.program import ReprogrammedStep
+
     return {
         "name": program.name,
         "model_sha256": program.model_sha256,
