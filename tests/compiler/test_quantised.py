@@ -227,6 +227,21 @@ def test_a_gemm_of_integers_gives_what_onnxruntime_gives(turned: bool, requantis
         npt.assert_allclose(reference, real, rtol=1e-4)
 
 
+def test_a_convolution_whose_channels_lie_last_gives_the_integers_of_onnxruntime() -> None:
+    x, w = whole("uint8", 2, 5, 6, 3), whole("int8", 4, 3, 3, 2, bound=LARGEST_WEIGHT)
+    bias = np.arange(-2, 2, dtype=np.int32) * 700
+    constants: dict[str, Any] = {"xs": np.float32(0.03), "xz": np.uint8(117), "w": w}
+    constants |= {"ws": np.float32(0.02), "wz": np.int8(0)}
+    constants |= {"ys": np.float32(0.2), "yz": np.uint8(99), "b": bias}
+    node = micro("QLinearConv", ["x", *constants], channels_last=1, pads=[1, 0, 1, 1])
+    model = model_of([node], {"x": x}, constants, np.uint8)
+    plain = x.astype(np.int64).transpose(0, 3, 1, 2) - 117
+    accumulated = convolved(plain, w.astype(np.int64), [1, 0, 1, 1], [1, 1], 1)
+    accumulated = (accumulated + bias[:, None, None]).transpose(0, 2, 3, 1)
+    scale = float(np.float32(0.03)) * float(np.float32(0.02)) / float(np.float32(0.2))
+    check(Case(model, x, accumulated * scale + 99, np.uint8))
+
+
 @pytest.mark.parametrize("op", ["MatMulIntegerToFloat", "DynamicQuantizeMatMul"])
 @pytest.mark.parametrize("biased", [False, True])
 def test_dynamic_products_of_onnxruntime_give_what_it_gives(op: str, biased: bool) -> None:

@@ -63,8 +63,17 @@ class Draft(Replacement):
 
     def product(self, op: str, *inputs: str) -> str:
         """Add the product itself, under the node's name and with its attributes."""
-        shape = self.graph.shapes.get(self.node.outputs[0])
-        return self.apply(op, inputs, shape, **self.node.values())
+        attributes = self.node.values()
+        moved = attributes.pop("channels_last", 0)
+        shape = None if moved else self.graph.shapes.get(self.node.outputs[0])
+        return self.apply(op, inputs, shape, **attributes)
+
+    def turn(self, tensor: str, order: list[int]) -> str:
+        """Add Transpose, before and behind a product whose channels lie last."""
+        shape = self._like(tensor)
+        turned = None if shape is None else tuple(shape[axis] for axis in order)
+        label = f"transpose/{len(self.nodes)}"
+        return self.apply("Transpose", [tensor], turned, label=label, perm=order)
 
     def add(self, bias: str, product: str) -> str:
         """Add a bias behind a product."""

@@ -66,6 +66,7 @@ def why_digital(node: Node, graph: Graph) -> str:
 
 
 @REWRITES.register("QLinearConv")
+@REWRITES.register("com.microsoft.QLinearConv")
 def qlinear_conv(
     draft: Draft,
     x: str,
@@ -84,7 +85,12 @@ def qlinear_conv(
     if b:
         held.append(draft.hold("bias", draft.bias(b, x_scale, w_scale)))
     data = draft.dequantise(Quantised(x, x_scale, x_zero_point))
-    product = draft.product("Conv", data, *held)
+    if draft.node.values().get("channels_last", 0):
+        last = weight.ndim - 1
+        data = draft.turn(data, [0, last, *range(1, last)])
+        product = draft.turn(draft.product("Conv", data, *held), [0, *range(2, last + 1), 1])
+    else:
+        product = draft.product("Conv", data, *held)
     draft.quantise(product, y_scale, y_zero_point)
 
 
