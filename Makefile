@@ -25,8 +25,9 @@ test: $(VENV)/dev  ## all checks and all tests but the slow ones
 validate: $(VENV)/dev  ## the tests that take minutes: published numbers and laws, at full size
 	$(BIN)/python -m pytest -q -n 2 -m slow
 
-bench: $(VENV)/core  ## the Buda U-Net against onnxruntime, and start-up, in ratios
+bench: $(VENV)/core  ## the Buda U-Net against onnxruntime, decomposition, and start-up, in ratios
 	$(BIN)/python benchmarks/buda_unet.py
+	$(BIN)/python benchmarks/decomposition.py
 	$(BIN)/python benchmarks/startup.py
 
 docs: $(VENV)/docs  ## the manual, in docs/_build/html

@@ -1,0 +1,253 @@
+"""Matrices to phases: against public decompositions and LAPACK, side by side in one run.
+
+``interferometer``, Strawberry Fields and Perceval take part where they are installed; what is
+missing is said. For each number of threads a process of its own is started, so that every library
+in it is held to that number. Run by ``make bench``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import photonpu
+from photonpu import mesh
+from photonpu.models import zoo
+from photonpu.program.tiles import Block, bank_all
+from photonpu.simulator import engine
+
+Complexes = NDArray[np.complex128]
+Floats = NDArray[np.float64]
+
+TOPOLOGY = "clements"
+GROWTH = (16, 4, 1)  # the network's tiles are divided by these
+SLOW_PORTS = 8  # for those that take minutes at 64
+# What is timed, what it is divided by, and the project's goal for the ratio.
+RATIOS = (
+    ("phases of a complex unitary", "np.linalg.svd", "-"),
+    ("phases of a real unitary", "np.linalg.svd", "-"),
+    ("singular values, U and V", "np.linalg.svd", "below 1"),
+    ("tile to phases, all of it", "np.linalg.svd", "1.25"),
+)
+
+
+def main() -> None:
+    """Measure with each number of threads, and print one table."""
+    arguments = parse()
+    if arguments.worker:
+        print(json.dumps(measure(arguments)))
+        return
+    results = {threads: run_worker(threads, arguments) for threads in arguments.threads}
+    for threads, found in results.items():
+        print(report(threads, found))
+    if {1, 2} <= set(results):
+        name = "tile to phases, all of it"
+        gain = results[1]["each_us"][name] / results[2]["each_us"][name]
+        print(f"\n2 threads against 1, tile to phases: {gain:.2f} (goal 1.7 or more)")
+    print(compare(arguments.ports))
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--ports", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument(
+        "--features", type=int, default=32, help="channels of the U-Net's first level"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def run_worker(threads: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run `measure` in a process that has `threads` threads."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
+    for name in ("ports", "batch", "features", "rounds"):
+        command += [f"--{name}", str(getattr(arguments, name))]
+    allowed = sorted(os.sched_getaffinity(0))[:threads]
+    done = subprocess.run(
+        command,
+        env=os.environ | dict.fromkeys(names, str(threads)),
+        stdout=subprocess.PIPE,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, allowed),
+    )
+    return dict(json.loads(done.stdout))
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Time every contestant in turns; the process has its number of threads already."""
+    ports, batch = arguments.ports, arguments.batch
+    clock = time.process_time if arguments.threads == [1] else time.perf_counter
+    unitaries = mesh.haar(ports, batch, seed=0)
+    gauss = np.random.default_rng(0).standard_normal((batch, ports, ports))
+    orthogonals = np.linalg.qr(gauss)[0]
+    tiles = network_tiles(ports, arguments.features)
+    contestants: dict[str, tuple[int, Callable[[], object]]] = {
+        "np.linalg.svd": (batch, lambda: np.linalg.svd(gauss)),
+        "singular values, U and V": (batch, lambda: mesh.factor(gauss)),
+        "phases of a complex unitary": (batch, lambda: mesh.decompose(unitaries, TOPOLOGY)),
+        "phases of a real unitary": (batch, lambda: mesh.decompose(orthogonals, TOPOLOGY)),
+        "one complex unitary alone": (1, lambda: mesh.decompose(unitaries[:1], TOPOLOGY)),
+        "one real unitary alone": (1, lambda: mesh.decompose(orthogonals[:1], TOPOLOGY)),
+        "tile to phases, all of it": (batch, lambda: phases_of(gauss)),
+    }
+    for share in GROWTH:
+        part = tiles[: max(1, len(tiles) // share)]
+        contestants[f"network, {len(part)} tiles"] = (len(part), partial(phases_of, part))
+    seconds = take_turns({k: run for k, (_, run) in contestants.items()}, arguments.rounds, clock)
+    back = mesh.matrix(mesh.decompose(unitaries, TOPOLOGY), TOPOLOGY)
+    real_back = mesh.matrix(mesh.decompose(orthogonals, TOPOLOGY), TOPOLOGY)
+    return {
+        "each_us": {name: seconds[name] / contestants[name][0] * 1e6 for name in contestants},
+        "error": {
+            "complex": float(np.abs(back - unitaries).max()),
+            "real": float(np.abs(real_back - orthogonals).max()),
+        },
+    }
+
+
+def network_tiles(ports: int, features: int) -> Floats:
+    """Return the tiles of the Buda U-Net, 7.76 million parameters at 32 features."""
+    model = zoo.build("buda-unet", height=32, width=32, features=features)
+    machine = photonpu.Machine.preset("mzi64-eo").override({"mesh.ports": ports})
+    image = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
+    program = photonpu.compile(model, machine, calibration=image)
+    chip = photonpu.Chip.ideal(machine)
+    return engine.tile_matrices(program, machine, chip, frozenset())
+
+
+def phases_of(tiles: Floats) -> object:
+    """Turn tiles into phases and attenuations, as the compiler does."""
+    ports = tiles.shape[1]
+    places = tuple(Block(0, 0, ports, ports) for _ in tiles)
+    return bank_all([(places, tiles)], ports, TOPOLOGY, cores=1)
+
+
+def take_turns(
+    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Run all once to warm up, then in turns; return the median of each."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(rounds + 1):
+        for name, run in contestants.items():
+            begin = clock()
+            run()
+            if turn:
+                times[name].append(clock() - begin)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def report(threads: int, found: Mapping[str, Any]) -> str:
+    """Return the figures of one number of threads as text."""
+    each, error = found["each_us"], found["error"]
+    clock = "clock on the wall" if threads > 1 else "CPU time"
+    lines = [f"\n{threads} thread{'s' if threads > 1 else ''}, {clock}, us a matrix"]
+    goals = {name: (reference, goal) for name, reference, goal in RATIOS}
+    for name, value in each.items():
+        line = f"  {name:<30}{value:10.1f}"
+        if name in goals:
+            reference, goal = goals[name]
+            line += f" {value / each[reference]:8.2f} x {reference}, goal {goal}"
+        elif name.startswith("network"):
+            line += f" {1e6 / value:10.0f} tiles a second, singular values included"
+        lines.append(line)
+    lines.append(f"  U -> phases -> U within {error['complex']:.1e}, real {error['real']:.1e}")
+    return "\n".join(lines)
+
+
+def compare(ports: int) -> str:
+    """Return the times of public packages beside ours, one matrix at a time."""
+    lines = ["\nother packages, one unitary, CPU time; ours in a batch of 256 beside it"]
+    for name, size, run in others(ports):
+        unitaries = mesh.haar(size, 256, seed=1)
+        mesh.decompose(unitaries, TOPOLOGY)
+        begin = time.process_time()
+        mesh.decompose(unitaries, TOPOLOGY)
+        ours = (time.process_time() - begin) / len(unitaries)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                begin = time.process_time()
+                back = run(unitaries[0])
+                seconds = time.process_time() - begin
+        except Exception as error:  # a package that is missing, or does not work with its others
+            lines.append(f"  {name:<18} takes no part: {error}")
+            continue
+        wrong = np.abs(back() - unitaries[0]).max()
+        lines.append(
+            f"  {name:<18}{size:4d} ports {seconds * 1e6:12.0f} us, ours {ours * 1e6:8.1f} us: "
+            f"{seconds / ours:10.0f} x; error {wrong:.1e}"
+        )
+    return "\n".join(lines)
+
+
+def others(
+    ports: int,
+) -> Iterable[tuple[str, int, Callable[[Complexes], Callable[[], Complexes]]]]:
+    """Yield name, ports and a function that decomposes, and returns one that builds U again."""
+    yield "interferometer", ports, interferometer
+    yield "Strawberry Fields", ports, strawberry_fields
+    yield "Perceval", min(ports, SLOW_PORTS), perceval
+
+
+def interferometer(unitary: Complexes) -> Callable[[], Complexes]:
+    """Decompose with ``interferometer`` (pip install interferometer)."""
+    package = importlib.import_module("interferometer")
+    found = package.square_decomposition(unitary)
+    return lambda: np.asarray(found.calculate_transformation())
+
+
+def strawberry_fields(unitary: Complexes) -> Callable[[], Complexes]:
+    """Decompose with Strawberry Fields (pip install strawberryfields)."""
+    package = importlib.import_module("strawberryfields.decompositions")
+    before, diagonal, after = package.rectangular(unitary)
+
+    def back() -> Complexes:
+        product = np.eye(len(unitary), dtype=np.complex128)
+        for turn in before:
+            product = package.T(*turn) @ product
+        product = np.diag(diagonal) @ product
+        for turn in reversed(after):
+            product = package.Ti(*turn) @ product
+        return product
+
+    return back
+
+
+def perceval(unitary: Complexes) -> Callable[[], Complexes]:
+    """Decompose with Perceval (pip install perceval-quandela), which optimises numerically."""
+    package = importlib.import_module("perceval")
+    block = (
+        package.BS()
+        // (0, package.PS(phi=package.P("a")))
+        // package.BS()
+        // (0, package.PS(phi=package.P("b")))
+    )
+    circuit = package.Circuit.decomposition(
+        package.Matrix(unitary),
+        block,
+        phase_shifter_fn=package.PS,
+        shape=package.InterferometerShape.TRIANGLE,
+    )
+    return lambda: np.asarray(circuit.compute_unitary())
+
+
+if __name__ == "__main__":
+    main()
