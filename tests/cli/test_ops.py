@@ -23,7 +23,7 @@ def test_operators_are_listed_with_what_they_become_and_cost(photonpu: CommandLi
     lines = [line.split(maxsplit=1) for line in photonpu("ops").stdout.splitlines() if line]
     assert [
         "MatMul",
-        "Compute `a @ b`, one a constant; a bias `c` is what a pass folded in from behind it.",
+        "Compute `a @ b`, one a constant of any rank; a bias `c` was an Add behind it.",
     ] in lines
     assert "Einsum" in [words[0] for words in lines]
     assert ["Softmax", "5 operations for every output element."] in lines

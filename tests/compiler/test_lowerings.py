@@ -32,7 +32,7 @@ class Drawn:
 
 @st.composite
 def convs(draw: st.DrawFn) -> Drawn:
-    axes = draw(st.integers(1, 3))
+    axes = draw(st.integers(1, 4))
 
     def each(low: int, high: int, count: int = axes) -> list[int]:
         return [draw(st.integers(low, high)) for _ in range(count)]
@@ -48,7 +48,11 @@ def convs(draw: st.DrawFn) -> Drawn:
     else:
         attributes["auto_pad"] = automatic
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    x = numbers(2, groups * draw(st.integers(1, 3)), *(draw(st.integers(n, 8)) for n in reach))
+    x = numbers(
+        2,
+        groups * draw(st.integers(1, 3)),
+        *(draw(st.integers(n, max(n, 9 - axes))) for n in reach),
+    )
     outputs = groups * draw(st.integers(1, 3))
     constants = {"w": numbers(outputs, x.shape[1] // groups, *kernel)}
     if draw(st.booleans()):
@@ -58,7 +62,7 @@ def convs(draw: st.DrawFn) -> Drawn:
 
 @st.composite
 def transposed_convs(draw: st.DrawFn) -> Drawn:
-    axes = draw(st.integers(1, 3))
+    axes = draw(st.integers(1, 4))
 
     def each(low: int, high: int, count: int = axes) -> list[int]:
         return [draw(st.integers(low, high)) for _ in range(count)]
@@ -79,8 +83,7 @@ def transposed_convs(draw: st.DrawFn) -> Drawn:
         ]
     elif automatic == "NOTSET":
         attributes["output_padding"] = more
-        before = [draw(st.integers(0, min(2, (n - 1) // 2))) for n in full]
-        attributes["pads"] = [*before, *before]
+        attributes["pads"] = [draw(st.integers(0, min(2, (n - 1) // 2))) for n in [*full, *full]]
     outputs = draw(st.integers(1, 3))
     constants = {"w": numbers(x.shape[1], outputs, *kernel)}
     if draw(st.booleans()):

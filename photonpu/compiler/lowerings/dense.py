@@ -48,7 +48,7 @@ def gemm(
 
 @LOWERINGS.register("MatMul")
 def matmul(a: Operand, b: Operand, c: Operand | None = None) -> MatrixProduct:
-    """Compute ``a @ b``, one a constant; a bias `c` is what a pass folded in from behind it."""
+    """Compute ``a @ b``, one a constant of any rank; a bias `c` was an Add behind it."""
     on_left = constant_on_left(a, b)
     x, matrix = (b, constant("weight", a)) if on_left else (a, constant("weight", b))
     if matrix.ndim != 2:

@@ -41,8 +41,10 @@ def fold_affine(graph: Graph) -> Graph:
     """
     if graph.opset.get("", OLDEST_OPSET) < OLDEST_OPSET:
         return graph
-    for name in [node.name for node in graph.nodes if node.op in AFFINE and not node.domain]:
-        node = next(node for node in graph.nodes if node.name == name)
+    for old in [node for node in graph.nodes if node.op in AFFINE and not node.domain]:
+        node = graph.producer.get(old.outputs[0])  # its inputs change if others were folded before
+        if node is None or node.name != old.name:
+            continue
         for affine in AFFINE[node.op](graph, node):
             folded = _into_product_before(graph, node, affine)
             if folded is None and node.op == "BatchNormalization":

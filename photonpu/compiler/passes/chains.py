@@ -25,10 +25,10 @@ def join_products(graph: Graph) -> Graph:
     A Gemm or MatMul behind another over the same axis, with nothing but a bias between them and no
     other reader, is one product with one matrix, and the light passes one mesh instead of two.
     """
-    for name in [node.name for node in graph.nodes if node.op in ("Gemm", "MatMul")]:
-        node = next((node for node in graph.nodes if node.name == name), None)
-        second = None if node is None else held(graph, node)
-        if node is None or second is None:
+    for old in [node for node in graph.nodes if node.op in ("Gemm", "MatMul")]:
+        node = graph.producer.get(old.outputs[0])
+        second = held(graph, node)
+        if second is None:
             continue
         first = held(graph, graph.producer.get(second.data))
         if first is not None and graph.only_reader(second.data) is node:
@@ -43,13 +43,12 @@ def _joined(graph: Graph, first: Held, second: Held) -> Graph:
     before, after = first.matrix[0, :, :, 0], second.matrix[0, :, :, 0]
     if before.shape[0] != after.shape[1] or first.rank != second.rank:
         return graph
-    matrix = after @ before
-    if matrix.size > before.size + after.size:
+    if len(after) * before.shape[1] > before.size + after.size:
         return graph
     joined = replace(
         second,
         node=replace(second.node, inputs=_with_data(second, first.data)),
-        matrix=matrix[None, :, :, None],
+        matrix=(after @ before)[None, :, :, None],
         bias=after @ first.bias + second.bias,
     )
     nodes = tuple(
