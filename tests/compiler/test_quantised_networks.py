@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.testing as npt
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 from onnxruntime import quantization
@@ -78,13 +79,9 @@ FLOWS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")  # onnxruntime's own, while it quantises
-@pytest.mark.parametrize("per_channel", [False, True])
-@pytest.mark.parametrize("flow", FLOWS)
-def test_what_onnxruntime_quantises_runs_on_the_mesh_as_it_means_it(
-    flow: str, per_channel: bool, tmp_path: Path
-) -> None:
-    source, target = tmp_path / "float.onnx", tmp_path / "quantised.onnx"
+def quantised(flow: str, per_channel: bool, folder: Path) -> Path:
+    """Write the network as one of the flows quantises it."""
+    source, target = folder / "float.onnx", folder / "quantised.onnx"
     onnx.save(small_network(), source)
     tables = {"quant_format": quantization.QuantFormat}
     options: dict[str, Any] = {
@@ -95,9 +92,39 @@ def test_what_onnxruntime_quantises_runs_on_the_mesh_as_it_means_it(
         quantization.quantize_dynamic(source, target, per_channel=per_channel, **options)
     else:
         quantization.quantize_static(source, target, Reader(), per_channel=per_channel, **options)
-    assert inspect(target, MACHINE).mac_share == 1
-    program = photonpu.compile(target, MACHINE, calibration=np.concatenate(samples(8)))
+    return target
+
+
+def check(path: Path) -> None:
+    """See all products on the mesh, and outputs within one step of 8 bits of onnxruntime's."""
+    assert inspect(path, MACHINE).mac_share == 1
+    program = photonpu.compile(path, MACHINE, calibration=np.concatenate(samples(8)))
     session = photonpu.Session(program, noise="ideal")
     for x in samples(3):
-        (expected,) = run(onnx.load(target), {"x": x})
+        (expected,) = run(onnx.load(path), {"x": x})
         npt.assert_allclose(session.run(None, {"x": x})[0], expected, atol=1.01 / 255)
+
+
+@pytest.mark.filterwarnings("ignore")  # onnxruntime's own, while it quantises
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_onnxruntime_quantises_runs_on_the_mesh_as_it_means_it(
+    flow: str, per_channel: bool, tmp_path: Path
+) -> None:
+    check(quantised(flow, per_channel, tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+@pytest.mark.parametrize("flow", ["static, unsigned integer operators", "dynamic"])
+def test_what_onnxruntime_fused_for_the_processor_and_saved_runs_on_the_mesh(
+    flow: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "fused.onnx"
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(
+        quantised(flow, False, tmp_path), options, providers=["CPUExecutionProvider"]
+    )
+    assert any(node.domain == "com.microsoft" for node in onnx.load(path).graph.node)
+    check(path)
