@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from photonpu.compiler import formulas
 from photonpu.compiler.graph import Array, Node
 from photonpu.program.values import HostOperator
 
@@ -64,6 +65,16 @@ def _each(operations: int) -> Count:
     return count
 
 
+def _read(operations: int) -> Count:
+    """Charge every element of the first input alike."""
+
+    def count(sizes: Sizes) -> int:
+        return operations * sizes.elements_in
+
+    count.__doc__ = f"{operations} operations for every element that goes in."
+    return count
+
+
 def _reduced(sizes: Sizes) -> int:
     """One operation for every element that goes in."""
     return sizes.elements_in
@@ -78,7 +89,7 @@ def _pool(sizes: Sizes) -> int:
 def _matmul(sizes: Sizes) -> int:
     """Two operations a multiply-accumulate; Gemm may have its first factor transposed."""
     first = sizes.inputs[0] or (1,)
-    inner = first[0] if sizes.node.values().get("transA", 0) else first[-1]
+    inner = first[-2] if sizes.node.values().get("transA", 0) else first[-1]
     return 2 * inner * sizes.elements_out
 
 
@@ -98,17 +109,6 @@ def _recurrent(sizes: Sizes) -> int:
     return 2 * steps * (math.prod(sizes.inputs[1]) + math.prod(sizes.inputs[2]))
 
 
-def _einsum(sizes: Sizes) -> int:
-    """Two operations for every combination of indices."""
-    terms = sizes.node.values()["equation"].replace(" ", "").split("->")[0].split(",")
-    axes = {
-        label: size
-        for term, shape in zip(terms, sizes.inputs, strict=True)
-        for label, size in zip(reversed(term), reversed(shape), strict=False)
-    }
-    return 2 * math.prod(axes.values())
-
-
 def _factors(count: Count, *places: int) -> Count:
     """Count like `count` an operator whose factors are the inputs at `places`."""
 
@@ -121,12 +121,12 @@ def _factors(count: Count, *places: int) -> Count:
 
 
 _FREE = """Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherElements
-GatherND Identity Pad Reshape ScatterElements ScatterND Shape Size Slice SpaceToDepth Split
+GatherND Identity Pad Reshape Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split
 Squeeze Tile Transpose Unsqueeze Dropout EyeLike Range"""
 _FOUR = """Acos Acosh Asin Asinh Atan Atanh Cos Cosh Erf Exp Log Pow Sigmoid Sin Sinh Softplus
 Softsign Sqrt Tan Tanh Elu Celu Selu Mish"""
 _REDUCTIONS = """ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum GlobalAveragePool GlobalMaxPool
-ArgMax ArgMin CumSum"""
+ArgMax ArgMin CumSum CumProd GlobalLpPool ReduceLogSum"""
 
 
 def _blockwise(sizes: Sizes) -> int:
@@ -163,8 +163,11 @@ FACTORS: Mapping[str, tuple[int, int]] = MappingProxyType(
 #: Operators whose operations are multiply-accumulates, two operations each.
 PRODUCTS = (
     *("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "LSTM", "GRU", "RNN"),
+    *("Attention", "CausalConvWithState", "DeformConv", "LinearAttention"),
     *FACTORS,
     *(f"{_MICROSOFT}{op}" for op in ("DynamicQuantizeLSTM", "MatMulNBits", "QAttention")),
+    *(f"{_MICROSOFT}{op}" for op in ("Attention", "MultiHeadAttention", "GroupQueryAttention")),
+    *(f"{_MICROSOFT}{op}" for op in ("FusedConv", "FusedGemm", "FusedMatMul")),
 )
 #: Operators of onnxruntime on integers, and what they cost: one with a single input of 8 bits is
 #: a table look-up; others dequantise each input (2), compute, and quantise (5).
@@ -181,6 +184,21 @@ _INTEGERS: Mapping[str, Count] = MappingProxyType(
         "QAttention": _attention,
     }
 )
+#: What else onnxruntime fuses, and what it costs: the sum of what was fused.
+_FUSED: Mapping[str, Count] = MappingProxyType(
+    {
+        **dict.fromkeys(("FastGelu", "Gelu", "QuickGelu"), _each(7)),
+        "Attention": _attention,
+        "BiasGelu": _each(8),
+        "FusedConv": _conv,
+        "GroupQueryAttention": formulas.multi_head,
+        "MultiHeadAttention": formulas.multi_head,
+        "RotaryEmbedding": _each(3),
+        "SkipLayerNormalization": _each(9),
+        "SkipSimplifiedLayerNormalization": _each(6),
+        **dict.fromkeys(("FusedGemm", "FusedMatMul"), _matmul),
+    }
+)
 #: Operator -> its count; see the module's text. The text of a count is its row in the manual.
 OPERATIONS: Mapping[str, Count] = MappingProxyType(
     {
@@ -191,6 +209,25 @@ OPERATIONS: Mapping[str, Count] = MappingProxyType(
         **dict.fromkeys(("Softmax", "LogSoftmax"), _each(5)),
         **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
         **dict.fromkeys(("MatMul", "Gemm"), _matmul),
+        **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSumSquare"), _read(2)),
+        **dict.fromkeys(("TopK", "Unique"), formulas.sort),
+        **dict.fromkeys(("DFT", "STFT"), formulas.fourier),
+        **dict.fromkeys(("RMSNormalization", "LpNormalization"), _each(5)),
+        "ReduceLogSumExp": _read(5),
+        "Attention": formulas.attention,
+        "DeformConv": formulas.deformed,
+        "Det": formulas.determinant,
+        "GridSample": _each(18),
+        "CausalConvWithState": _conv,
+        "LinearAttention": formulas.linear_attention,
+        "LRN": formulas.local_response,
+        "MaxRoiPool": _reduced,
+        "NonMaxSuppression": formulas.suppression,
+        "SwiGLU": _each(6),
+        "RoiAlign": _each(32),
+        "MeanVarianceNormalization": _each(6),
+        "RotaryEmbedding": _each(3),
+        "Swish": _each(5),
         "BatchNormalization": _each(2),
         "LayerNormalization": _each(8),
         "InstanceNormalization": _each(8),
@@ -204,7 +241,7 @@ OPERATIONS: Mapping[str, Count] = MappingProxyType(
         "Resize": _each(8),
         "Conv": _conv,
         "ConvTranspose": _conv_transpose,
-        "Einsum": _einsum,
+        "Einsum": formulas.einsum,
         "DequantizeLinear": _each(2),
         "QuantizeLinear": _each(5),
         "DynamicQuantizeLinear": _each(7),
@@ -212,7 +249,7 @@ OPERATIONS: Mapping[str, Count] = MappingProxyType(
             op: _factors(_conv if op.endswith(("Conv", "ConvInteger")) else _matmul, *places)
             for op, places in FACTORS.items()
         },
-        **{f"{_MICROSOFT}{op}": count for op, count in _INTEGERS.items()},
+        **{f"{_MICROSOFT}{op}": count for op, count in {**_INTEGERS, **_FUSED}.items()},
     }
 )
 

@@ -57,6 +57,21 @@ OPERATORS: dict[str, str] = {
     ),
     **dict.fromkeys(("GRU", "LSTM", "RNN"), _UNROLL),
     **dict.fromkeys(
+        (
+            *(
+                "Attention",
+                "LinearAttention",
+                "CausalConvWithState",
+                "com.microsoft.Attention",
+                "com.microsoft.MultiHeadAttention",
+            ),
+            "com.microsoft.GroupQueryAttention",
+            *(f"com.microsoft.{op}" for op in ("FusedConv", "FusedGemm", "FusedMatMul")),
+        ),
+        "export it before fusion, as MatMul or Conv and what follows it",
+    ),
+    "DeformConv": "nothing: its windows are computed at run time",
+    **dict.fromkeys(
         ("If", "Loop", "Scan"),
         "control flow runs digitally as a whole: export the branch or the unrolled loop",
     ),

@@ -218,8 +218,8 @@ class Estimate:
         return text_table(("", "component", "value", "share"), rows, "llrr")
 
     def _layers(self) -> str:
-        header = ("layer", "op", "tiles", "vectors", "used", "operations", "moved")
-        header += ("latency", "share", "energy", "share")
+        counts = ("tiles", "vectors", "used", "operations", "moved")
+        header = ("layer", "op", *counts, "latency", "share", "energy", "share")
         rows = [
             (
                 layer.name,
