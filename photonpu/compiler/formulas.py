@@ -35,8 +35,8 @@ def attention(sizes: Sizes) -> int:
     query, key, value = (shape or (1, 1, 1) for shape in sizes.inputs[:3])
     past = sizes.inputs[4][-2] if len(sizes.inputs) > 4 and sizes.inputs[4] else 0
     if len(query) == 4:
-        batch, heads, queries, width = query
-        return scores(batch, heads, queries, key[-2] + past, width, value[-1])
+        batch, matrices, queries, width = query
+        return scores(batch, matrices, queries, key[-2] + past, width, value[-1])
     attributes = sizes.node.values()
     heads: int = attributes.get("q_num_heads", 1)
     groups: int = attributes.get("kv_num_heads", heads)
