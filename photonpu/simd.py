@@ -167,14 +167,21 @@ def store(typing: Any, start: Any, index: Any, value: Any) -> Any:
     return types.void(types.intp, types.intp, value), lower
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def even_longs(typing: Any) -> Any:
-    """Return 0, 2, 4, ... as 64-bit lanes."""
+def _make_longs(step: int) -> Any:
+    @intrinsic  # type: ignore[untyped-decorator]
+    def longs(typing: Any) -> Any:
+        """Return multiples of a number as 64-bit lanes, from 0 on."""
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return ir.Constant(LONGS.llvm, [2 * i for i in range(LONGS.lanes)])
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return ir.Constant(LONGS.llvm, [step * i for i in range(LONGS.lanes)])
 
-    return LONGS(), lower
+        return LONGS(), lower
+
+    return longs
+
+
+longs_in_order = _make_longs(1)
+even_longs = _make_longs(2)
 
 
 def _make_function(name: str, operands: int) -> Any:

@@ -29,7 +29,7 @@ from photonpu.simd import (
     sqrt,
     store,
 )
-from photonpu.simulator.kernels_normal import TOGETHER, Key, normals
+from photonpu.simulator.kernels_normal import TOGETHER, Key, coarse_normals, normals
 
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -39,52 +39,109 @@ Words = NDArray[np.uint32]
 _FAST = frozenset({"contract", "nsz"})
 _BLOCK = 192  # vectors a task; their totals stay in the second-level cache
 _F = np.float32
+
+# How detector noise is drawn: not at all; a number for each sample; a coarser one, for half the
+# work; one for each output, of the variance of all its samples together.
+SILENT, EXACT, FAST, MERGED = range(4)
 _product = make_panel_product(TOGETHER, 1)
+
+
+@jit()
+def _digitise(y: Any, levels: float, inverse: Any) -> Any:
+    """Round a register of outputs to codes of the ADC."""
+    code = minimum(rint(y * inverse), spread_singles(_F(levels)))
+    return maximum(code, spread_singles(_F(-levels)))
+
+
+@jit()
+def _add(start: int, at: int, value: Any) -> None:
+    """Add a register to what an array holds."""
+    store(start, at, value + load_singles(start, at))
+
+
+@jit()
+def _blur(y: Any, number: Any, floor: Any, slope: Any) -> Any:
+    """Add detector noise to a register of outputs."""
+    return fma(sqrt(fma(slope * y, y, floor)), number, y)
 
 
 @jit()
 def _detect(
     sums: Any,
     total: int,
+    spread: int,
     at: int,
     stride: int,
     lanes: int,
     lane: int,
     receiver: tuple[float, float, float],
+    sampling: int,
     draw: tuple[int, int, int],
     key: Key,
 ) -> None:
     """Detect and digitise one register of four vectors, and add it to their totals.
 
-    Its totals begin at `at`, those of the next vector `stride` further; `draw` is what keys its
-    noise: the group of vectors, the tile, the register.
+    Its totals, and the variances of merged noise in `spread`, begin at `at`, those of the next
+    vector `stride` further; `draw` is what keys its noise: the group of vectors, the tile, the
+    register.
     """
     y0, y1, y2, y3 = sums
     levels, floor_variance, slope_variance = receiver
-    if floor_variance > 0.0 or slope_variance > 0.0:
-        n0, n1, n2, n3 = normals(draw[0], draw[1], draw[2], key)
+    if sampling in (EXACT, FAST):
         floor = spread_singles(_F(floor_variance))
         slope = spread_singles(_F(slope_variance))
-        y0 = fma(sqrt(fma(slope * y0, y0, floor)), n0, y0)
-        y1 = fma(sqrt(fma(slope * y1, y1, floor)), n1, y1)
-        y2 = fma(sqrt(fma(slope * y2, y2, floor)), n2, y2)
-        y3 = fma(sqrt(fma(slope * y3, y3, floor)), n3, y3)
+        if sampling == EXACT:
+            n0, n1, n2, n3 = normals(draw[0], draw[1], draw[2], key)
+        else:
+            n0, n1, n2, n3 = coarse_normals(draw[0], draw[1], draw[2], key)
+        y0 = _blur(y0, n0, floor, slope)
+        y1 = _blur(y1, n1, floor, slope)
+        y2 = _blur(y2, n2, floor, slope)
+        y3 = _blur(y3, n3, floor, slope)
     if levels > 0.0:
         inverse = load_singles(lanes, lane)
-        high = spread_singles(_F(levels))
-        low = spread_singles(_F(-levels))
-        y0 = maximum(minimum(rint(y0 * inverse), high), low)
-        y1 = maximum(minimum(rint(y1 * inverse), high), low)
-        y2 = maximum(minimum(rint(y2 * inverse), high), low)
-        y3 = maximum(minimum(rint(y3 * inverse), high), low)
+        y0 = _digitise(y0, levels, inverse)
+        y1 = _digitise(y1, levels, inverse)
+        y2 = _digitise(y2, levels, inverse)
+        y3 = _digitise(y3, levels, inverse)
     unit = load_singles(lanes, lane + LANES)
-    store(total, at, fma(y0, unit, load_singles(total, at)))
-    at += stride
-    store(total, at, fma(y1, unit, load_singles(total, at)))
-    at += stride
-    store(total, at, fma(y2, unit, load_singles(total, at)))
-    at += stride
-    store(total, at, fma(y3, unit, load_singles(total, at)))
+    y0 = y0 * unit
+    y1 = y1 * unit
+    y2 = y2 * unit
+    y3 = y3 * unit
+    if sampling == MERGED:
+        fixed = unit * unit * spread_singles(_F(floor_variance))
+        slope = spread_singles(_F(slope_variance))
+        _add(spread, at, fma(slope * y0, y0, fixed))
+        _add(spread, at + stride, fma(slope * y1, y1, fixed))
+        _add(spread, at + 2 * stride, fma(slope * y2, y2, fixed))
+        _add(spread, at + 3 * stride, fma(slope * y3, y3, fixed))
+    _add(total, at, y0)
+    _add(total, at + stride, y1)
+    _add(total, at + 2 * stride, y2)
+    _add(total, at + 3 * stride, y3)
+
+
+@jit()
+def _merge(
+    total: int, spread: int, count: int, stride: int, draw: tuple[int, int, int], key: Key
+) -> None:
+    """Add to the totals of `count` vectors noise of the variances in `spread`.
+
+    `draw` numbers the first four vectors, the tile, and the register of the first outputs.
+    """
+    for v in range(0, count, TOGETHER):
+        for column in range(stride // LANES):
+            group, tile, register = draw
+            n0, n1, n2, n3 = normals(group + v // TOGETHER, tile, register + column, key)
+            at = v * stride + LANES * column
+            _add(total, at, n0 * sqrt(load_singles(spread, at)))
+            at += stride
+            _add(total, at, n1 * sqrt(load_singles(spread, at)))
+            at += stride
+            _add(total, at, n2 * sqrt(load_singles(spread, at)))
+            at += stride
+            _add(total, at, n3 * sqrt(load_singles(spread, at)))
 
 
 @jit()
@@ -97,8 +154,10 @@ def _block(
     panel: Longs,
     lanes: int,
     total: int,
+    spread: int,
     stride: int,
     receiver: tuple[float, float, float],
+    sampling: int,
     draw: int,
     key: Key,
 ) -> None:
@@ -119,7 +178,9 @@ def _block(
             for v in range(first, last, TOGETHER):
                 sums = _product(field, base, v, offset, low, high, weights, weight, size)
                 which = (group, tile, register + column)
-                _detect(sums, total, at, stride, lanes, scale, receiver, which, key)
+                _detect(
+                    sums, total, spread, at, stride, lanes, scale, receiver, sampling, which, key
+                )
                 at += TOGETHER * stride
                 group += 1
 
@@ -162,6 +223,7 @@ def stream(
     lead: int,
     draw: int,
     receiver: tuple[float, float, float],
+    sampling: int,
     key: Words,
     out: Singles,
 ) -> None:
@@ -174,6 +236,9 @@ def stream(
         begin = task // groups.shape[0] * _BLOCK
         end = min(base.size, begin + _BLOCK)
         total = np.zeros((end - begin) * stride, np.float32)
+        spread = np.zeros(total.size if sampling == MERGED else 0, np.float32)
+        words = (np.uint64(key[0]), np.uint64(key[1]))
+        group = draw + begin // TOGETHER
         _block(
             address(field),
             address(base),
@@ -183,11 +248,17 @@ def stream(
             panel[first_panel:last_panel],
             address(lanes),
             address(total),
+            address(spread),
             stride,
             receiver,
-            draw + begin // TOGETHER,
-            (np.uint64(key[0]), np.uint64(key[1])),
+            sampling,
+            group,
+            words,
         )
+        if sampling == MERGED:
+            top = panel[first_panel]
+            which = (group, top[6], top[7] - top[4])
+            _merge(address(total), address(spread), end - begin, stride, which, words)
         _hand_out(
             total,
             (max(begin, lead), min(end, lead + place.size)),

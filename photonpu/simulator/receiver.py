@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 from photonpu import keyed
 from photonpu.hardware import LinkBudget, Machine
 
+#: How detector noise is drawn, and what that is.
+SAMPLINGS = {
+    "exact": "a normal number for each ADC sample",
+    "fast": "the same, of 16 bits of radius and 16 of angle, after seven rounds of Philox",
+    "merged": "one number for each output, of the variance of all its samples together; exact "
+    "where the noise is smaller than half a step of the ADC",
+}
 _DETECTOR_STREAM = 0x64657463  # sets shot noise apart from a chip's draws
 
 
@@ -26,6 +33,8 @@ class Receiver:
         Levels on each side of zero; 0 where the converter is switched off.
     key
         (2,) words that key the shot noise.
+    sampling
+        How it is drawn: an entry of `SAMPLINGS`.
     """
 
     floor: float
@@ -33,9 +42,17 @@ class Receiver:
     adc_levels: float
     dac_levels: float
     key: NDArray[np.uint32]
+    sampling: str = "exact"
 
     @classmethod
-    def of(cls, machine: Machine, sources: frozenset[str], chip: int, seed: int) -> Receiver:
+    def of(
+        cls,
+        machine: Machine,
+        sources: frozenset[str],
+        chip: int,
+        seed: int,
+        sampling: str = "exact",
+    ) -> Receiver:
         """Return the receiver that `machine` has with the noise `sources` switched on."""
         floor = slope = 0.0
         if sources & {"shot", "thermal"}:
@@ -51,6 +68,7 @@ class Receiver:
             adc_levels=_levels(machine.converters.adc_bits) if "adc" in sources else 0.0,
             dac_levels=_levels(machine.converters.input_bits) if "input_dac" in sources else 0.0,
             key=keyed.philox(counter, [seed & 0xFFFFFFFF, seed >> 32])[0, :2].copy(),
+            sampling=sampling,
         )
 
 

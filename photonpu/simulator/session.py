@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import HostStep, PhotonicStep, Program, ReprogrammedStep, TensorInfo
+from photonpu.registry import did_you_mean
 from photonpu.simulator import engine, reprogram, streaming
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.noise import sources
-from photonpu.simulator.receiver import Receiver
+from photonpu.simulator.receiver import SAMPLINGS, Receiver
 
 Array = NDArray[Any]
 
@@ -37,6 +38,9 @@ class Session:
     machine
         In place of the machine that the program was compiled for; ports, topology and cores
         must be the same.
+    sampling
+        How detector noise is drawn: ``"exact"``, ``"fast"`` or ``"merged"``, as
+        `photonpu.simulator.receiver.SAMPLINGS` says.
 
     Raises
     ------
@@ -54,17 +58,23 @@ class Session:
         seed: int = 0,
         *,
         machine: Machine | None = None,
+        sampling: str = "exact",
     ) -> None:
         self.program = program
         self.machine = fitting(program, machine)
         self.sources = sources(noise)
+        if sampling not in SAMPLINGS:
+            raise InputError(
+                f"sampling='{sampling}': there is no such way to draw noise"
+                f"{did_you_mean(sampling, SAMPLINGS) or f'; there are {list(SAMPLINGS)}'}"
+            )
         _check_seed("seed", seed)
         if isinstance(chip, int):
             _check_seed("chip", chip)
             chip = Chip.draw(self.machine, chip)
         _check_chip(chip, self.machine)
         matrices = engine.tile_matrices(program, self.machine, chip, self.sources)
-        receiver = Receiver.of(self.machine, self.sources, chip.seed or 0, seed)
+        receiver = Receiver.of(self.machine, self.sources, chip.seed or 0, seed, sampling)
         self._layers = {
             step.name: streaming.layer(program.tiles, step, matrices, receiver)
             for step in program.photonic_steps

@@ -12,6 +12,7 @@ from photonpu.program import Geometry, PhotonicStep, Stream, TileBank, windows
 from photonpu.simulator import kernels
 from photonpu.simulator.kernels_normal import TOGETHER
 from photonpu.simulator.panels import (
+    LANES,
     Panels,
     outputs_at,
     padded_rows,
@@ -24,6 +25,7 @@ from photonpu.simulator.receiver import Receiver
 Singles = NDArray[np.float32]
 Longs = NDArray[np.int64]
 Run = Callable[[Singles, int], Singles]  # input and index of its first sample to output
+_MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
 _CHUNK_ELEMENTS = 1 << 24  # of a tensor that are laid out at once: 64 MiB
 
 
@@ -192,9 +194,27 @@ def _through(
         lead,
         start // TOGETHER,
         (receiver.adc_levels, receiver.floor, receiver.slope),
+        _sampling(tiles, receiver),
         receiver.key,
         out.reshape(-1),
     )
+
+
+def _sampling(tiles: Panels, receiver: Receiver) -> int:
+    """Return how the kernel draws the noise of a matrix.
+
+    Noise added after the ADC has the variance of noise added before it where it is itself wide
+    enough to hide the ADC's steps: from half a step on, to better than 3 % of a step squared.
+    """
+    if not (receiver.floor or receiver.slope):
+        return kernels.SILENT
+    if receiver.sampling == "fast":
+        return kernels.FAST
+    steps = tiles.lanes.reshape(-1, 2, LANES)[:, 0]
+    least = math.sqrt(receiver.floor) * float(steps[steps > 0].min())
+    if receiver.sampling == "merged" and (least >= _MERGED_FROM or not receiver.adc_levels):
+        return kernels.MERGED
+    return kernels.EXACT
 
 
 def stream_vectors(vectors: Singles, tiles: Panels, start: int, receiver: Receiver) -> Singles:

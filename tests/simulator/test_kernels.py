@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.testing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 
 from photonpu.simulator import kernels, reference
 from photonpu.simulator.kernels_normal import sample_normals
@@ -25,34 +27,40 @@ KEYS = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
     group=st.integers(0, 2**40),
     count=st.integers(1, 20),
     registers=st.integers(1, 5),
+    coarse=st.booleans(),
 )
 def test_sample_normals_agree_with_their_reference(
-    key: tuple[int, int], tile: int, group: int, count: int, registers: int
+    key: tuple[int, int], tile: int, group: int, count: int, registers: int, coarse: bool
 ) -> None:
     words = np.array(key, np.uint32)
 
-    fast = sample_normals(words, tile, 4 * group, count, registers)
+    fast = sample_normals(words, tile, 4 * group, count, registers, coarse)
 
-    slow = reference.sample_normals(words, tile, 4 * group, count, registers)
+    slow = reference.sample_normals(words, tile, 4 * group, count, registers, coarse)
     npt.assert_allclose(fast, slow, atol=4e-6)
 
 
-def test_sample_normals_are_standard_normal() -> None:
+@pytest.mark.parametrize("coarse", [False, True])
+def test_sample_normals_are_standard_normal(coarse: bool) -> None:
     key = np.array([1, 2], np.uint32)
 
-    drawn = sample_normals(key, 3, 0, 15_626, 4).ravel()  # n = 1e6 numbers
+    drawn = sample_normals(key, 3, 0, 15_626, 4, coarse).ravel()  # n = 1e6 numbers
 
     n = drawn.size
     assert abs(drawn.mean()) < 3 / math.sqrt(n)
     assert abs(drawn.var() - 1) < 3 * math.sqrt(2 / n)
     # P(|z| < 1) = 0.682689 for a normal number.
     assert abs((np.abs(drawn) < 1).mean() - 0.682689) < 3 * math.sqrt(0.2166 / n)
+    assert stats.kstest(drawn, "norm").pvalue > 1e-3
 
 
-def test_streams_of_neighbouring_keys_tiles_vectors_and_outputs_are_uncorrelated() -> None:
-    drawn = sample_normals(np.array([1, 0], np.uint32), 0, 0, 2_000, 4)
-    key = sample_normals(np.array([2, 0], np.uint32), 0, 0, 2_000, 4)
-    tile = sample_normals(np.array([1, 0], np.uint32), 1, 0, 2_000, 4)
+@pytest.mark.parametrize("coarse", [False, True])
+def test_streams_of_neighbouring_keys_tiles_vectors_and_outputs_are_uncorrelated(
+    coarse: bool,
+) -> None:
+    drawn = sample_normals(np.array([1, 0], np.uint32), 0, 0, 2_000, 4, coarse)
+    key = sample_normals(np.array([2, 0], np.uint32), 0, 0, 2_000, 4, coarse)
+    tile = sample_normals(np.array([1, 0], np.uint32), 1, 0, 2_000, 4, coarse)
 
     limit = 4 / math.sqrt(drawn.size)
     assert abs(np.corrcoef(drawn.ravel(), key.ravel())[0, 1]) < limit
@@ -81,7 +89,7 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
             first = int(rng.integers(0, whole))
             registers = int(rng.integers(1, whole - first + 1))
             tile, register = rng.integers(0, [1000, 4]).tolist()
-            panel.append((low, low + width, begin, lane, first, registers, tile, register))
+            panel.append((low, low + width, begin, lane, first, registers, tile, first + register))
             weights.append(rng.standard_normal(16 * width * registers))
             lanes.append(rng.uniform(0.1, 3, 32 * registers))
             begin, lane = begin + len(weights[-1]), lane + len(lanes[-1])
@@ -108,6 +116,7 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
             draw(st.sampled_from([0.0, 1e-6, 1e-3])),
             draw(st.sampled_from([0.0, 1e-4])),
         ),
+        "sampling": draw(st.integers(0, 3)),
         "key": rng.integers(0, 2**32, 2).astype(np.uint32),
     }
 
