@@ -19,8 +19,10 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 LANES = 16
+DOUBLE_LANES = 8
 _ELEMENTS: dict[Any, ir.Type] = {
     types.float32: ir.FloatType(),
+    types.float64: ir.DoubleType(),
     types.int32: ir.IntType(32),
     types.uint32: ir.IntType(32),
     types.uint64: ir.IntType(64),
@@ -52,6 +54,7 @@ SINGLES = Vector(types.float32, LANES)
 INTS = Vector(types.int32, LANES)
 WORDS = Vector(types.uint32, LANES)
 LONGS = Vector(types.uint64, LANES // 2)
+DOUBLES = Vector(types.float64, DOUBLE_LANES)
 
 
 def _enter_operator(sign: Callable[..., object], on_floats: str, on_ints: str) -> None:
@@ -69,7 +72,7 @@ def _enter_operator(sign: Callable[..., object], on_floats: str, on_ints: str) -
     def _lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         del context
         element = sig.args[0].element
-        if element is types.float32:
+        if element in (types.float32, types.float64):
             return getattr(builder, on_floats)(*args, flags=_CONTRACT)
         arithmetic = on_ints == "lshr" and element is types.int32
         return getattr(builder, "ashr" if arithmetic else on_ints)(*args)
@@ -87,6 +90,18 @@ for _sign, _floats, _ints in (
     (operator.rshift, "", "lshr"),
 ):
     _enter_operator(_sign, _floats, _ints)
+
+
+@infer_global(operator.neg)
+class _TypingOfMinus(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        del kws
+        return signature(DOUBLES, *args) if args == (DOUBLES,) else None
+
+
+@lower_builtin(operator.neg, Vector)  # type: ignore[untyped-decorator]
+def _lower_minus(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.fneg(*args)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -118,18 +133,32 @@ def _spread(builder: Any, value: Any, kind: Vector) -> Any:
     return builder.shuffle_vector(first, nothing, ir.Constant(lanes, [0] * kind.lanes))
 
 
+def _place(kind: Any) -> Any:
+    """Return what the place of elements is passed as: an array, or a number."""
+    return kind if isinstance(kind, types.Array) else types.intp
+
+
+def _start(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return where the elements of `value`, an array or the `address` of one, begin."""
+    if isinstance(kind, types.Array):
+        data = context.make_array(kind)(context, builder, value).data
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+    return value
+
+
 def _make_load(kind: Vector) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]
     def load(typing: Any, start: Any, index: Any) -> Any:
-        """Return the lanes from element `index` on of an array that begins at `start`."""
+        """Return the lanes from element `index` on of an array, or of what begins at `start`."""
 
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            source = _element(builder, args[0], args[1], kind.llvm.element, kind.llvm)
+            begin = _start(context, builder, sig.args[0], args[0])
+            source = _element(builder, begin, args[1], kind.llvm.element, kind.llvm)
             value = builder.load(source, typ=kind.llvm)
             value.align = 4
             return value
 
-        return kind(types.intp, types.intp), lower
+        return kind(_place(start), types.intp), lower
 
     return load
 
@@ -155,16 +184,21 @@ spread_words = _make_spread(WORDS)
 spread_longs = _make_spread(LONGS)
 
 
+load_doubles = _make_load(DOUBLES)
+spread_doubles = _make_spread(DOUBLES)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def store(typing: Any, start: Any, index: Any, value: Any) -> Any:
-    """Write the lanes of `value` from element `index` on of an array that begins at `start`."""
+    """Write the lanes of `value` from element `index` on of an array, or of what is at `start`."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = sig.args[2].llvm
-        builder.store(args[2], _element(builder, args[0], args[1], kind.element, kind)).align = 4
+        begin = _start(context, builder, sig.args[0], args[0])
+        builder.store(args[2], _element(builder, begin, args[1], kind.element, kind)).align = 4
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, value), lower
+    return types.void(_place(start), types.intp, value), lower
 
 
 def _make_longs(step: int) -> Any:
@@ -184,10 +218,10 @@ longs_in_order = _make_longs(1)
 even_longs = _make_longs(2)
 
 
-def _make_function(name: str, operands: int) -> Any:
-    """Return LLVM's function `name` of as many single-precision vectors as `operands`."""
-    kind = SINGLES.llvm
-    full = f"llvm.{name}.v{LANES}f32"
+def _make_function(name: str, operands: int, vector: Vector = SINGLES) -> Any:
+    """Return LLVM's function `name` of as many vectors as `operands`."""
+    kind = vector.llvm
+    full = f"llvm.{name}.v{vector.lanes}f{vector.element.bitwidth}"
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kinds = ir.FunctionType(kind, [kind] * operands)
@@ -197,13 +231,13 @@ def _make_function(name: str, operands: int) -> Any:
 
         @intrinsic  # type: ignore[untyped-decorator]
         def of_one(typing: Any, x: Any) -> Any:
-            return SINGLES(SINGLES), lower
+            return vector(vector), lower
 
         return of_one
 
     @intrinsic  # type: ignore[untyped-decorator]
     def of_three(typing: Any, x: Any, y: Any, z: Any) -> Any:
-        return SINGLES(SINGLES, SINGLES, SINGLES), lower
+        return vector(vector, vector, vector), lower
 
     return of_three
 
@@ -211,6 +245,19 @@ def _make_function(name: str, operands: int) -> Any:
 sqrt = _make_function("sqrt", 1)
 rint = _make_function("rint", 1)
 fma = _make_function("fma", 3)
+sqrt_doubles = _make_function("sqrt", 1, DOUBLES)
+floor_doubles = _make_function("floor", 1, DOUBLES)
+size_doubles = _make_function("fabs", 1, DOUBLES)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def where_less(typing: Any, a: Any, b: Any, x: Any, y: Any) -> Any:
+    """Return lanes of `x` where those of `a` are less than those of `b`, else those of `y`."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
+
+    return x(a, b, x, y), lower
 
 
 def _make_choice(order: str) -> Any:

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.mesh.kernels_vector import Vector, floor, size, spread, where_less
+from photonpu.simd import Vector, where_less
+from photonpu.simd import floor_doubles as floor
+from photonpu.simd import size_doubles as size
+from photonpu.simd import spread_doubles as spread
 
 Floats = NDArray[np.float64]
 Block = tuple[float, float, float, float, float, float, float, float]

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.mesh.kernels_vector import LANES, Vector, load, root, size, spread, store, where_less
+from photonpu.simd import DOUBLE_LANES as LANES
+from photonpu.simd import Vector, store, where_less
+from photonpu.simd import load_doubles as load
+from photonpu.simd import size_doubles as size
+from photonpu.simd import spread_doubles as spread
+from photonpu.simd import sqrt_doubles as root
 
 Floats = NDArray[np.float64]
 

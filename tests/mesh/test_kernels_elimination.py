@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from photonpu.mesh import haar, kernels_elimination, layouts, reference
-from photonpu.mesh.kernels_vector import LANES
 from photonpu.mesh.layouts import Elimination, Layout
 from photonpu.mesh.values import Plan, frozen, frozen_ints
+from photonpu.simd import DOUBLE_LANES as LANES
 
 Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""A vector does to each of its lanes what NumPy does to a number."""
+"""A vector of doubles does to each of its lanes what NumPy does to a number."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from photonpu import simd
 from photonpu.jit import jit
 from photonpu.mesh import kernels_math, reference
-from photonpu.mesh import kernels_vector as vector
-from photonpu.mesh.kernels_vector import LANES
+from photonpu.simd import DOUBLE_LANES as LANES
 
 Floats = NDArray[np.float64]
 
@@ -22,24 +22,24 @@ Floats = NDArray[np.float64]
 @jit()
 def everything(a: Floats, b: Floats, result: Floats) -> None:
     """Fill rows of `result`, one for each operation."""
-    x, y = vector.load(a, 1), vector.load(b, 2)
-    vector.store(result, 0 * LANES, x + y)
-    vector.store(result, 1 * LANES, x - y)
-    vector.store(result, 2 * LANES, x * y)
-    vector.store(result, 3 * LANES, x / y)
-    vector.store(result, 4 * LANES, -x)
-    vector.store(result, 5 * LANES, vector.size(x))
-    vector.store(result, 6 * LANES, vector.floor(x))
-    vector.store(result, 7 * LANES, vector.root(vector.size(x)))
-    vector.store(result, 8 * LANES, vector.where_less(x, y, vector.spread(2.5), x))
+    x, y = simd.load_doubles(a, 1), simd.load_doubles(b, 2)
+    simd.store(result, 0 * LANES, x + y)
+    simd.store(result, 1 * LANES, x - y)
+    simd.store(result, 2 * LANES, x * y)
+    simd.store(result, 3 * LANES, x / y)
+    simd.store(result, 4 * LANES, -x)
+    simd.store(result, 5 * LANES, simd.size_doubles(x))
+    simd.store(result, 6 * LANES, simd.floor_doubles(x))
+    simd.store(result, 7 * LANES, simd.sqrt_doubles(simd.size_doubles(x)))
+    simd.store(result, 8 * LANES, simd.where_less(x, y, simd.spread_doubles(2.5), x))
 
 
 @jit()
 def angles(y: Floats, x: Floats, result: Floats) -> None:
     """Fill two rows of `result`: the angles of points, and those wrapped."""
-    angle = kernels_math.arctan2_lanes(vector.load(y, 0), vector.load(x, 0))
-    vector.store(result, 0, angle)
-    vector.store(result, LANES, kernels_math.wrap_lanes(angle))
+    angle = kernels_math.arctan2_lanes(simd.load_doubles(y, 0), simd.load_doubles(x, 0))
+    simd.store(result, 0, angle)
+    simd.store(result, LANES, kernels_math.wrap_lanes(angle))
 
 
 @given(st.integers(0, 2**32 - 1))
