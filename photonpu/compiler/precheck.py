@@ -29,6 +29,7 @@ DOMAINS = frozenset({*STANDARD, "ai.onnx.ml", "com.microsoft", "com.microsoft.nc
 #: Attributes that are divided by, or counted to.
 POSITIVE = frozenset(
     {"group", "strides", "dilations", "kernel_shape", "blocksize", "num_groups", "num_outputs"}
+    | {"q_num_heads", "kv_num_heads"}
 )
 #: What holds the value of an attribute of each type.
 FIELDS = {
@@ -338,9 +339,11 @@ def _check_attributes(
                 f"{kind} ({FIELDS[kind]}); export the model again"
             )
         values = (record.i,) if record.type == 2 else record.ints
-        if name in POSITIVE and not record.ref_attr_name and any(value < 1 for value in values):
+        wrong = [value for value in values if not 1 <= value < 2**31]
+        if name in POSITIVE and not record.ref_attr_name and wrong:
             raise ModelError(
-                f"{where(node)}: attribute {quoted(name)} is {min(values)} and must be 1 or more"
+                f"{where(node)}: attribute {quoted(name)} is {wrong[0]} and must be 1 or more, and "
+                "below 2**31"
             )
     for name, (_, required) in formal.attributes.items():
         if required and name not in attributes:

@@ -183,6 +183,16 @@ MALFORMED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         lambda: of(node("Conv", ["x", "f"], ["y"], strides=[1, -1])),
         r"node 'it' \(Conv\): attribute 'strides' is -1 and must be 1 or more",
     ),
+    "stride beyond any index": (
+        lambda: of(node("Conv", ["x", "f"], ["y"], strides=[1, 2**63 - 1])),
+        r"attribute 'strides' is 9223372036854775807 and must be 1 or more, and below 2\*\*31",
+    ),
+    "division by heads of 0": (
+        lambda: of(
+            node("Attention", ["x", "f", "f"], ["y"], q_num_heads=3, kv_num_heads=0), opset=23
+        ),
+        r"node 'it' \(Attention\): attribute 'kv_num_heads' is 0 and must be 1 or more",
+    ),
     "operator of another set": (
         lambda: of(node("Gelu", ["x"], ["y"]), opset=13),
         r"node 'it' \(Gelu\): operator set 13 of ONNX has no such operator",
