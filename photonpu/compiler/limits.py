@@ -55,7 +55,7 @@ class Limits:
     folded_bytes: int = _limit(
         2**31, "masks take MB; ONNX's test of VGG-19 makes 1.1 GB of weights"
     )
-    iterations: int = _limit(100_000, "a sequence of that length takes onnxruntime a second")
+    iterations: int = _limit(100_000, "so many take onnxruntime one or two seconds")
     seconds: float = _limit(20.0, "a model of 2 GB reads in a few seconds")
     memory_bytes: int = _limit(2**33, "four times the largest file")
 

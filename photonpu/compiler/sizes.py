@@ -18,18 +18,17 @@ from photonpu.compiler import schemas
 from photonpu.compiler.limits import Limits
 from photonpu.compiler.sizing import arrangement, values
 from photonpu.compiler.sizing.facts import FOLLOWED, Array, Call, Fact, Shape, tidy
-from photonpu.compiler.sizing.growth import RULES, SAME, STRETCHED, first_shape
+from photonpu.compiler.sizing.growth import first_shape
 from photonpu.compiler.sizing.loops import run_if, run_loop, run_scan
 from photonpu.compiler.stored import BITS, LARGEST_RANK, TEXT, stored_bytes
 from photonpu.compiler.walk import quoted, subgraphs, where
-from photonpu.errors import ModelError, UnsupportedModelError
+from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
 
 #: Nodes in further iterations of loops that are looked at.
 PATIENCE = 10_000
-_RULED = frozenset(RULES) | SAME | STRETCHED
 #: Outputs of element types other than that of the first input, in bits.
 _BITS = {
     "Shape": 64, "Size": 64, "NonZero": 64, "ArgMax": 64, "ArgMin": 64, "QuantizeLinear": 8,
@@ -37,8 +36,6 @@ _BITS = {
     "DynamicQuantizeLinear": 8, "Equal": 8, "Greater": 8, "Less": 8, "GreaterOrEqual": 8,
     "LessOrEqual": 8, "IsNaN": 8, "IsInf": 8, "OneHot": 64, "ConcatFromSequence": 32,
 }  # fmt: skip
-#: Operators that grow by a factor: of a constant they must know the size.
-_GROWING = frozenset({"Expand", "Tile", "Upsample", "Resize", "Pad", "OneHot", "Concat"})
 #: Inputs that have an entry for each axis of something.
 _PER_AXIS = {
     "AffineGrid": (1,), "CenterCropPad": (1,), "Col2Im": (1, 2), "ConstantOfShape": (0,),
@@ -186,15 +183,18 @@ class Walk:
             return [_constant(node)]
         formal = schemas.formal(node.op_type, version, domain)
         constant = formal is None or formal.deterministic
-        constant &= bool(inputs) and all(fact is None or fact.constant for fact in inputs)
+        given = [fact for fact in inputs if fact is not None]
+        constant &= bool(given) and all(fact.constant for fact in given)
         call = Call(node, inputs, version, constant)
         if node.op_type in _SEQUENCES or node.op_type.startswith(("Sequence", "SplitToSeq")):
             return [_sequence(call)]
         self._refuse_axes(call)
         if node.op_type in ("Div", "Mod"):
             values.check_division(call)
-        self._refuse_unknown(call, domain)
-        return _outputs(call)
+        outputs = _outputs(call)
+        if constant and outputs and not outputs[0].known:
+            call.refuse("its inputs")
+        return outputs
 
     def _refuse_axes(self, call: Call) -> None:
         """Refuse what would give a tensor more axes than one can have, even if data say which."""
@@ -208,19 +208,6 @@ class Walk:
                     f"{where(call.node)}: its input {index} has {fact.elements} numbers for the "
                     f"axes of a tensor, and {LARGEST_RANK} axes are the most: export it again"
                 )
-
-    def _refuse_unknown(self, call: Call, domain: str) -> None:
-        """Refuse what would be folded without anyone knowing how large it becomes."""
-        if not call.constant:
-            return
-        first = call.fact(0)
-        if call.node.op_type in _GROWING and first is not None and first.shape is None:
-            call.refuse("the size of its first input")
-        if domain == "com.microsoft" and call.node.op_type not in _RULED:
-            raise UnsupportedModelError(
-                f"{where(call.node)}: all its inputs are constants, and how large its output "
-                "becomes is not known: fold the model's constants first"
-            )
 
     def _control(
         self, call: Call, graphs: Sequence[onnx.GraphProto], facts: Facts, times: int

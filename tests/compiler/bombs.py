@@ -170,6 +170,14 @@ def random_shape() -> onnx.ModelProto:
     return model([node("RandomNormal", [], shape=[10**6, 10**6])])
 
 
+def product_of_unnamed_axes() -> onnx.ModelProto:
+    names = ["f", *(f"e{i}" for i in range(5)), "y"]
+    nodes = [
+        node("Einsum", [a, a], b, equation="...i,...j->...ij") for a, b in itertools.pairwise(names)
+    ]
+    return model(nodes, [tensor("f", np.ones(1000), np.float32)])
+
+
 def window() -> onnx.ModelProto:
     return model([node("HannWindow", ["n"])], [tensor("n", 10**11)])
 
@@ -324,6 +332,7 @@ BOMBS: dict[Callable[[], onnx.ModelProto], str] = {
     one_hot: r"node 'bang' \(OneHot\): .* has 300000000000 elements",
     gather: r"node 'bang' \(Gather\): .* has 100000000000 elements",
     random_shape: r"node 'bang' \(RandomNormal\): .* has 1000000000000 elements",
+    product_of_unnamed_axes: r"node 'bang' \(Einsum\): the size of its output follows from",
     window: r"node 'bang' \(HannWindow\): .* has 100000000000 elements",
     sparse: r"node 'bang' \(Constant\): .* has 1000000000000 elements",
     overflow: r"node 'bang' \(Tile\): .* is the limit for elements",

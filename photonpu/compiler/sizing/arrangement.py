@@ -292,6 +292,7 @@ def _shape(call: Call) -> Shape | None:
 
 @RULES.register("Size")
 @RULES.register("SequenceLength")
+@RULES.register("OptionalHasElement")
 def _scalar(call: Call) -> Shape | None:
     return ()
 
