@@ -16,6 +16,7 @@ from photonpu.cli import check as check_verb
 from photonpu.cli import compile as compile_verb
 from photonpu.cli import demo as demo_verb
 from photonpu.cli import estimate as estimate_verb
+from photonpu.cli import export as export_verb
 from photonpu.cli import machine as machine_verb
 from photonpu.cli import models as models_verb
 from photonpu.cli import ops as ops_verb
@@ -62,6 +63,7 @@ app.command("check")(check_verb.check)
 app.command("compile")(compile_verb.compile_model)
 app.command("simulate")(simulate_verb.simulate)
 app.command("estimate")(estimate_verb.estimate_cost)
+app.command("export")(export_verb.export_phases)
 app.command("sweep")(sweep_verb.sweep_machines)
 app.add_typer(machine_verb.app, name="machine")
 app.command("ops")(ops_verb.list_operators)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,6 +65,76 @@ def fields(as_json: options.Json = False) -> None:
     ]
     table = text_table(["key", "type", "default", "unit", "what"], rows, "lllll")
     emit([asdict(item) for item in parameters], table, as_json=as_json)
+
+
+@app.command("draw")
+def draw(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME_OR_TOML", help="A preset, or a TOML file.")
+    ] = None,
+    settings: options.Settings = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to draw: .svg or .png."),
+    ] = None,
+) -> None:
+    """Draw one mesh of a machine, by default as mesh.svg in the current folder."""
+    from photonpu.cli.inputs import read_machine
+    from photonpu.cli.output import note
+    from photonpu.report.drawing import draw_mesh
+
+    mesh = read_machine(name, settings).mesh
+    file = output or Path("mesh.svg")
+    draw_mesh(mesh.topology, mesh.ports).save(file)
+    note(f"drew {mesh.topology} of {mesh.ports} ports: {file}")
+
+
+@app.command("meshes")
+def list_meshes(
+    ports: Annotated[int, typer.Option(min=2, max=512, help="Waveguides of each mesh.")] = 64,
+    mzi_loss_db: Annotated[
+        float, typer.Option(min=0.0, help="Insertion loss of one interferometer.")
+    ] = 0.2,
+    as_json: options.Json = False,
+) -> None:
+    """List the topologies that a mesh can have, with their parts and losses."""
+    from photonpu.hardware.topologies import SIZES
+    from photonpu.mesh import MESHES
+    from photonpu.tables import text_table
+
+    records: list[dict[str, Any]] = []
+    for name, mesh in MESHES.items():
+        if SIZES[name].power_of_two and ports & (ports - 1):
+            continue
+        counts = mesh.counts(ports)
+        records.append(
+            {
+                "name": name,
+                "mzis": counts.mzis,
+                "shifters": counts.shifters,
+                "depth": counts.depth,
+                "path": [counts.path_min, counts.path_mean, counts.path_max],
+                "loss_db": list(counts.loss_db(mzi_loss_db)),
+                "universal": mesh.universal,
+                "what": mesh.summary,
+                "source": mesh.source,
+            }
+        )
+    rows = [
+        [
+            record["name"],
+            record["mzis"],
+            record["shifters"],
+            record["depth"],
+            " / ".join(f"{value:.4g}" for value in record["path"]),
+            " / ".join(f"{value:.3g}" for value in record["loss_db"]),
+            "yes" if record["universal"] else "no",
+            record["what"],
+        ]
+        for record in records
+    ]
+    header = ["name", "MZIs", "shifters", "depth", "path", "dB", "universal", "what it is"]
+    emit(records, text_table(header, rows, "lrrrrrll"), as_json=as_json)
 
 
 @app.command("check")

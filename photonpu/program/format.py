@@ -295,9 +295,7 @@ def _step(entry: _Photonic | _Reprogrammed | _Host, arrays: Arrays) -> Step:
             name: arrays.pop(f"host/{entry.name}/{index}")
             for index, name in enumerate(entry.constants)
         }
-        return HostStep(
-            entry.name, model, entry.inputs, entry.outputs, entry.operators, constants
-        )
+        return HostStep(entry.name, model, entry.inputs, entry.outputs, entry.operators, constants)
     fields = {name: getattr(entry, name) for name in type(entry).model_fields if name != "kind"}
     if isinstance(entry, _Reprogrammed):
         return ReprogrammedStep(**fields, adc_range=arrays.pop(f"adc_range/{entry.name}"))

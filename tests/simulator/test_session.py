@@ -249,3 +249,25 @@ def test_programs_with_another_adc_range_clip() -> None:
     (y,) = Session(narrow, "adc").run(None, x)
 
     npt.assert_array_less(np.abs(y), 1.001e-3 * program.tiles.scale[0])
+
+
+def test_every_way_to_draw_noise_has_the_same_mean_and_spread() -> None:
+    matrix = np.full((64, 64), 0.1)
+    machine = Machine.preset("mzi64-eo").override({"optics.laser_power_mw": 20.0})
+    x = np.full((64, 4000), 0.5)
+    drawn = {
+        way: PhotonicMatrix(matrix, machine, noise=("shot", "thermal", "adc"), sampling=way) @ x
+        for way in SAMPLINGS
+    }
+
+    exact = drawn["exact"]
+    for way in ("fast", "merged"):
+        error = exact.std() / np.sqrt(exact.size)
+        assert abs(drawn[way].mean() - exact.mean()) < 4 * error
+        # 4 sigma of the spread's own spread, and what hiding the ADC's steps costs (3 %).
+        assert drawn[way].std() == pytest.approx(exact.std(), rel=0.03)
+
+
+def test_an_unknown_way_to_draw_noise_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="sampling='fasst': .* did you mean 'fast'"):
+        PhotonicMatrix(np.eye(2), sampling="fasst")

@@ -1,0 +1,79 @@
+"""Tables of measurements: what stands in a line reaches its interferometer, or is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+
+from photonpu.errors import MachineError
+from photonpu.hardware import Chip, Machine
+from photonpu.mesh import MESHES
+from photonpu.mesh.splitter_map import read_map
+
+MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 4, "cores": 2})
+HEAD = "core,mesh,column,row,alpha,beta\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "measured.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("topology", list(MESHES))
+def test_a_chip_written_out_comes_back(topology: str, tmp_path: Path) -> None:
+    machine = MACHINE.override({"mesh.topology": topology, "phase.error_rad": 0.01})
+    chip = Chip.draw(machine, 3)
+    layout = MESHES[topology].layout(4)
+    lines = ["core,mesh,column,row,alpha,beta,gamma,theta_error,phi_error,loss_db"]
+    for core in range(2):
+        for which, mesh in enumerate(("vh", "u")):
+            for k in range(layout.mzis):
+                names = ("splitter_in", "splitter_out", "splitter_third", "theta_error")
+                arrays = (*names, "phi_error", "mzi_loss_db")
+                values = [float(getattr(chip, name)[core, which, k]) for name in arrays]
+                place = [core, mesh, layout.column[k], layout.row[k]]
+                lines.append(",".join(map(str, [*place, *values])))
+        for n in range(4):
+            into, out = chip.attenuator_splitter_in[core, n], chip.attenuator_splitter_out[core, n]
+            inner, loss = chip.attenuator_error[core, n], chip.attenuator_loss_db[core, n]
+            lines.append(f"{core},attenuator,,{n},{into},{out},,{inner},,{loss}")
+    found = read_map(write(tmp_path, "\n".join(lines) + "\n"), machine)
+    for name in Chip.__dataclass_fields__:
+        if name not in ("name", "seed", "psi_error"):
+            npt.assert_array_equal(getattr(found, name), getattr(chip, name), err_msg=name)
+    assert (found.name, found.seed) == ("measured", None)
+
+
+def test_what_is_not_measured_is_without_error(tmp_path: Path) -> None:
+    chip = read_map(write(tmp_path, f"# of 2026\n{HEAD}1,u,0,2,0.01,\n"), MACHINE)
+    # Column 0 couples (0, 1) and (2, 3): the second interferometer.
+    assert chip.splitter_in[1, 1, 1] == 0.01
+    assert np.count_nonzero(chip.splitter_in) == 1
+    assert not chip.splitter_out.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("core,mesh,row,alhpa\n", r"missing columns: column; unknown or repeated: alhpa; did you"),
+        (f"{HEAD}2,u,0,2,0,0\n", r"measurement 1: the machine has no .* core '2', mesh 'u'"),
+        (f"{HEAD}0,u,0,1,0,0\n", "measurement 1: the machine has no .* row '1'"),
+        (f"{HEAD}0,x,0,0,0,0\n", "the machine has no .* mesh 'x'"),
+        (f"{HEAD}0,attenuator,0,9,0,0\n", "the machine has no .* row '9'"),
+        (f"{HEAD}0,u,0,0,0,0\n0,u,0,0,1,0\n", "measurement 2: .* was measured above already"),
+        (f"{HEAD}0,u,0,0,nan,0\n", "measurement 1: alpha='nan' is no finite number"),
+        (f"{HEAD}0,u,0,0,much,0\n", "measurement 1: alpha='much' is no finite number"),
+        ("core,mesh,column,row,phi_error\n0,attenuator,,1,0.1\n", "an attenuator has no phi_error"),
+        ("", "missing columns: core, mesh, column, row"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=message):
+        read_map(write(tmp_path, text), MACHINE)
+
+
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="cannot read splitter map"):
+        read_map(tmp_path / "none.csv", MACHINE)
