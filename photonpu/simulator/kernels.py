@@ -110,7 +110,8 @@ def _detect(
     y2 = y2 * unit
     y3 = y3 * unit
     if sampling == MERGED:
-        fixed = unit * unit * spread_singles(_F(floor_variance))
+        gain = unit * load_singles(lanes, lane) if levels > 0.0 else unit
+        fixed = gain * gain * spread_singles(_F(floor_variance))
         slope = spread_singles(_F(slope_variance))
         _add(spread, at, fma(slope * y0, y0, fixed))
         _add(spread, at + stride, fma(slope * y1, y1, fixed))

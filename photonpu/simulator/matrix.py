@@ -30,7 +30,7 @@ class PhotonicMatrix:
         (M, K) real matrix.
     machine
         The machine, or the name of a preset.
-    noise, chip, seed
+    noise, chip, seed, sampling
         As for `photonpu.Session`.
     input_range
         Full scale of the input DAC: the largest absolute input that is represented.
@@ -57,6 +57,7 @@ class PhotonicMatrix:
         chip: int | Chip = 0,
         seed: int = 0,
         input_range: float = 1.0,
+        sampling: str = "exact",
     ) -> None:
         matrix = np.asarray(weight, np.float64)
         if matrix.ndim != 2 or matrix.size == 0:
@@ -68,7 +69,7 @@ class PhotonicMatrix:
         machine = Machine.of(machine)
         self.shape = (matrix.shape[0], matrix.shape[1])
         self.program = _program(matrix, machine, float(input_range))
-        self._session = Session(self.program, noise, chip, seed)
+        self._session = Session(self.program, noise, chip, seed, sampling=sampling)
 
     def __matmul__(self, x: ArrayLike) -> NDArray[np.float32]:
         """Multiply a vector (K,) or the columns of a matrix (K, n).

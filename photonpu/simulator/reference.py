@@ -155,7 +155,8 @@ def stream(
                 value = np.clip(np.rint(value * steps), -levels, levels)
             inside = slice(16 * first, 16 * first + outputs)
             total[:, inside] += value * units
-            variance[:, inside] += floor * units**2 + slope * (value * units) ** 2
+            gain = units * steps if levels > 0.0 else units
+            variance[:, inside] += floor * gain**2 + slope * (value * units) ** 2
         if sampling == 3:
             *_, first, _, tile, register = panel[first_panel]
             registers = register - first + total.shape[1] // 16
