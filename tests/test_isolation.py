@@ -80,7 +80,12 @@ def _apart() -> list[str]:
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     """Return fresh folders, with a small network and images in the one to work in."""
-    room = Room(*(tmp_path / name for name in ("work", "home", "temporary")), tmp_path / "h" / "s")
+    room = Room(
+        work=tmp_path / "work",
+        home=tmp_path / "home",
+        temporary=tmp_path / "temporary",
+        sockets=tmp_path / "hook" / "sockets",
+    )
     for folder in (room.work, room.home, room.temporary, room.sockets.parent):
         folder.mkdir()
     (room.sockets.parent / "sitecustomize.py").write_text(HOOK)
