@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.testing as npt
@@ -67,7 +68,7 @@ def old_and_new(opset: int) -> onnx.ModelProto:
         pad = make("Pad", ["x", held("pads", *pads)], ["p"])
         constants |= {"least": np.array(0, np.float32), "most": np.array(6, np.float32)}
         clip = make("Clip", ["n", "least", "most"], ["r"])
-    dropped = {"ratio": 0.3} if opset < 12 else {}
+    dropped: dict[str, Any] = {"ratio": 0.3} if opset < 12 else {}
     if opset < 9:
         resize = make("Upsample", ["m"], ["e"], mode="nearest", scales=[1.0, 1.0, 2.0, 2.0])
     elif opset == 9:
@@ -75,7 +76,10 @@ def old_and_new(opset: int) -> onnx.ModelProto:
     elif opset == 10:
         resize = make("Resize", ["m", "scales"], ["e"], mode="nearest")
     else:
-        nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        nearest: dict[str, Any] = {
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        }
         constants["region"] = np.zeros(0, np.float32)
         region = "region" if opset < 13 else ""
         resize = make("Resize", ["m", region, "scales"], ["e"], mode="nearest", **nearest)
@@ -153,7 +157,7 @@ def test_an_operator_that_changed_after_onnxruntime_is_named(
 def test_weights_in_constant_nodes_reach_the_mesh(
     attribute: str, value: float | Sequence[float] | None, shape: tuple[int, ...]
 ) -> None:
-    given = numpy_helper.from_array(numbers(3, 4)) if value is None else value
+    given: Any = numpy_helper.from_array(numbers(3, 4)) if value is None else value
     nodes = [make("Constant", [], ["k"], **{attribute: given})]
     if shape == (3, 4):
         nodes += [make("Identity", ["k"], ["w"]), make("MatMul", ["x", "w"], ["y"])]
@@ -166,7 +170,7 @@ def test_weights_in_constant_nodes_reach_the_mesh(
 
 
 @pytest.mark.parametrize(("attribute", "value"), [("value_ints", [0, -1]), ("value_int", 1)])
-def test_sizes_in_constant_nodes_are_constants(attribute: str, value: int | list[int]) -> None:
+def test_sizes_in_constant_nodes_are_constants(attribute: str, value: Any) -> None:
     nodes = [make("Constant", [], ["k"], **{attribute: value})]
     if attribute == "value_ints":
         nodes += [make("Reshape", ["x", "k"], ["f"]), make("MatMul", ["f", "w"], ["y"])]
@@ -284,7 +288,8 @@ def test_functions_training_and_metadata_do_not_matter() -> None:
 @pytest.mark.parametrize("batch", [1, "N"])
 def test_channels_last_wrappers_leave_one_transpose_at_each_end(batch: int | str) -> None:
     """As tf2onnx writes: a Transpose before and after each operator that wants channels first."""
-    first, last = {"perm": [0, 3, 1, 2]}, {"perm": [0, 2, 3, 1]}
+    first: dict[str, Any] = {"perm": [0, 3, 1, 2]}
+    last: dict[str, Any] = {"perm": [0, 2, 3, 1]}
     nodes = [
         make("Transpose", ["x"], ["t1"], **first),
         make("Conv", ["t1", "w1"], ["c1"], pads=[1] * 4),

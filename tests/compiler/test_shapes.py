@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.testing as npt
@@ -36,7 +37,7 @@ def ops(graph: Graph) -> list[str]:
     return [node.op for node in graph.nodes]
 
 
-def agrees(model: onnx.ModelProto, *batches: dict[str, Array], **options: object) -> None:
+def agrees(model: onnx.ModelProto, *batches: dict[str, Array], **options: Any) -> None:
     """Compile with the first batch, and compare each with onnxruntime."""
     program = photonpu.compile(model, SMALL, calibration=batches[0], **options)
     session = photonpu.Session(program, "ideal")
@@ -286,7 +287,7 @@ def test_sizes_of_a_resize_and_an_expand_from_shape_stay_right() -> None:
 
 
 def test_every_evaluation_agrees_with_onnxruntime_on_known_numbers() -> None:
-    cases: dict[str, tuple[list[Array], dict[str, object]]] = {
+    cases: dict[str, tuple[list[Array], dict[str, Any]]] = {
         "Cast": ([np.array([1.7, -1.7], np.float32)], {"to": TensorProto.INT64}),
         "Ceil": ([np.array([1.2, -1.2], np.float32)], {}),
         "Floor": ([np.array([1.2, -1.2], np.float32)], {}),

@@ -74,7 +74,7 @@ def test_a_network_of_any_precision_computes_what_its_float32_twin_does(kind: st
     (y,) = photonpu.Session(program, "ideal").run(None, {"x": x.astype(outside)})
     (expected,) = run(typed(TensorProto.FLOAT, single), {"x": x})
     assert len(program.photonic_steps) == 2
-    assert (program.inputs[0].dtype, program.outputs[0].dtype, y.dtype) == (outside,) * 3
+    assert (program.inputs[0].dtype, program.outputs[0].dtype, y.dtype.name) == (outside,) * 3
     rounding = 2.0**-11 if kind == "float16" else 0  # of the output alone
     npt.assert_allclose(y, expected, rtol=rounding, atol=1e-5 * np.abs(expected).max())
 
