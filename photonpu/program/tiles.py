@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from photonpu import mesh
+from photonpu.errors import PhotonpuWarning
 from photonpu.program.values import Floats, Ints, TileBank
 
 _LARGEST = 128  # ports: above, LAPACK's blocks pay
@@ -210,6 +212,11 @@ def bank_all(
     TileBank
         Stream after stream, with ADCs that no output can overrun as long as inputs stay within
         their range; calibration narrows them.
+
+    Warns
+    -----
+    PhotonpuWarning
+        The topology is not universal: tiles are fitted, with the error that is told.
     """
     places = [place for part, _ in streams for place in part]
     tiles = np.concatenate([np.zeros((0, ports, ports)), *(numbers for _, numbers in streams)])
@@ -219,6 +226,8 @@ def bank_all(
         angles.reshape(len(tiles), 2, angles.shape[1])
         for angles in (phases.theta, phases.phi, phases.psi)
     )
+    if not mesh.MESHES[topology].universal:
+        _tell_fit(tiles, mesh.matrix(phases, topology), values, topology)
     scale = values[:, 0].copy()
     relative = np.divide(values, scale[:, None], out=np.zeros_like(values), where=values > 0)
     largest = np.abs(tiles).sum(axis=2).max(axis=1)
@@ -236,6 +245,20 @@ def bank_all(
         core=order % np.int32(cores),
         turn=order // np.int32(cores),
         adc_range=np.divide(largest, scale, out=np.ones_like(scale), where=scale > 0),
+    )
+
+
+def _tell_fit(tiles: Floats, found: NDArray[np.complex128], values: Floats, topology: str) -> None:
+    """Warn of how far the tiles that a mesh was fitted to are from those that were asked for."""
+    first, second = found[0::2], found[1::2]
+    real = (second * values[:, None, :]) @ first
+    size = np.linalg.norm(tiles)
+    error = np.linalg.norm(real - tiles) / size if size else 0.0
+    warnings.warn(
+        f"topology '{topology}' is not universal: tiles are fitted, with a relative error of "
+        f"{error:.3g}; set mesh.topology to 'clements' for exact ones",
+        PhotonpuWarning,
+        stacklevel=3,
     )
 
 
