@@ -68,7 +68,7 @@ def formal(op: str, version: int, domain: str) -> Formal | None:
     from onnx import defs
 
     try:
-        found = defs.get_schema(op, version, domain)
+        found = defs.get_schema(op, min(version, 2**31 - 1), domain)  # it takes 32 bits
     except defs.SchemaError:
         return None
     return None if found.deprecated else _formal(found)
