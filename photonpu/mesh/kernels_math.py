@@ -8,16 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photonpu.jit import jit
 from photonpu.simd import Vector, where_less
 from photonpu.simd import floor_doubles as floor
 from photonpu.simd import size_doubles as size
 from photonpu.simd import spread_doubles as spread
-
-Floats = NDArray[np.float64]
-Block = tuple[float, float, float, float, float, float, float, float]
 
 _TURN = 2.0 * math.pi
 _ALMOST_A_TURN = _TURN - 1e-12
@@ -106,28 +102,6 @@ def sincos(x: float) -> tuple[float, float]:
         -first if quadrant >= 2.0 else first,
         -second if quadrant == 1.0 or quadrant == 2.0 else second,
     )
-
-
-@jit(fastmath=_CONTRACT)
-def mix_rows(field: Floats, first: int, start: int, stop: int, block: Block) -> None:
-    """Multiply rows `first` and ``first + 1``, from `start` to `stop`, by a 2x2 block.
-
-    `field` is (N, 2, width), real and imaginary parts; the block's elements are row by row.
-    """
-    ar, ai, br, bi, cr, ci, dr, di = block
-    upper_real = field[first, 0, start:stop]
-    upper_imag = field[first, 1, start:stop]
-    lower_real = field[first + 1, 0, start:stop]
-    lower_imag = field[first + 1, 1, start:stop]
-    for j in range(upper_real.size):
-        xr = upper_real[j]
-        xi = upper_imag[j]
-        yr = lower_real[j]
-        yi = lower_imag[j]
-        upper_real[j] = ar * xr - ai * xi + br * yr - bi * yi
-        upper_imag[j] = ar * xi + ai * xr + br * yi + bi * yr
-        lower_real[j] = cr * xr - ci * xi + dr * yr - di * yi
-        lower_imag[j] = cr * xi + ci * xr + dr * yi + di * yr
 
 
 @jit(fastmath=_CONTRACT)
