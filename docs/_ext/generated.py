@@ -130,6 +130,32 @@ def _presets() -> str:
     return "\n".join(parts)
 
 
+def _meshes() -> str:
+    from photonpu.mesh import MESHES
+
+    rows = []
+    for name, mesh in MESHES.items():
+        counts = mesh.counts(64)
+        path = f"{counts.path_min} / {counts.path_mean:.3g} / {counts.path_max}"
+        loss = " / ".join(f"{loss:.3g}" for loss in counts.loss_db(0.2))
+        parts = (counts.mzis, counts.shifters, counts.depth, path, loss)
+        universal = "yes" if mesh.universal else "no"
+        rows.append((f"`{name}`", mesh.summary, *parts, universal, mesh.source))
+    header = ["name", "what it is", "MZIs", "shifters", "columns", "MZIs on a path", "dB"]
+    legend = "64 ports; shortest, mean and longest path, and their loss at 0.2 dB an MZI:\n\n"
+    return legend + _table([*header, "universal", "source"], rows)
+
+
+def _conventions() -> str:
+    from photonpu.mesh.conventions import CONVENTIONS
+
+    rows = (
+        (f"`{name}`", ", ".join(f"`{part}`" for part in entry.names), entry.outer, entry.source)
+        for name, entry in CONVENTIONS.items()
+    )
+    return _table(["name", "parameters", "outer phase on the", "source"], rows)
+
+
 def _models() -> str:
     from photonpu.models.zoo import MODELS
 
@@ -153,10 +179,12 @@ def _metrics() -> str:
 
 
 FRAGMENTS: dict[str, Callable[[], str]] = {
+    "conventions": _conventions,
     "datasets": _datasets,
     "limits": _limits,
     "lowerings": _lowerings,
     "machine_fields": _machine_fields,
+    "meshes": _meshes,
     "metrics": _metrics,
     "models": _models,
     "noises": _noises,
