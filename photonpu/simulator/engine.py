@@ -11,6 +11,7 @@ from photonpu.program import Program, TileBank
 from photonpu.units import db_to_field
 
 _CHIP_SOURCES = frozenset({"splitter", "phase", "loss", "dac", "crosstalk"})
+_CHUNK = 64  # tiles whose complex fields are in memory at once
 
 
 def tile_matrices(
@@ -33,17 +34,19 @@ def bank_matrices(
     ndarray
         (T, N, N).
     """
-    field = mesh.tile_matrices(
-        bank.theta,
-        bank.phi,
-        bank.psi,
-        bank.attenuator,
-        bank.core,
-        chip,
-        machine,
-        sources=sources & _CHIP_SOURCES,
-    )
-    real = np.ascontiguousarray(field.real)
+    real = np.empty((len(bank), machine.mesh.ports, machine.mesh.ports))
+    for first in range(0, len(bank), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        real[part] = mesh.tile_matrices(
+            bank.theta[part],
+            bank.phi[part],
+            bank.psi[part],
+            bank.attenuator[part],
+            bank.core[part],
+            chip,
+            machine,
+            sources=sources & _CHIP_SOURCES,
+        ).real
     if "loss" in sources:
         passed = 2 * (machine.mesh.ports - 1) + 1  # MZIs that a path meets on average
         real /= db_to_field(machine.mesh.mzi_loss_db * passed)
