@@ -185,6 +185,23 @@ def test_a_third_splitter_lets_local_correction_leave_a_fifth_of_it(
     assert best(ports, 12, "clements-3", 0).mean() < min(bound, published) / 4
 
 
+def test_real_matrices_gain_most_from_a_third_splitter() -> None:
+    # Orthogonal matrices have many times more interferometers at the cross state, which two
+    # imperfect splitters cannot reach and three can.
+    orthogonal = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 64, 64)))[0]
+
+    def left(topology: str) -> tuple[float, float]:
+        phases = mesh.decompose(orthogonal, topology)
+        errors = np.random.default_rng(1).normal(0.0, 0.02, (3, *phases.theta.shape))
+        better, clipped = mesh.correct(phases, topology, *errors)
+        real = mesh.matrix(better, topology, alpha=errors[0], beta=errors[1], gamma=errors[2])
+        return rms_error(real, orthogonal), float(clipped.mean())
+
+    (two, two_clipped), (three, three_clipped) = left("clements"), left("clements-3")
+    assert three < 0.1 * two
+    assert three_clipped < 0.1 * two_clipped
+
+
 @slow
 @pytest.mark.parametrize(("ports", "bound", "published"), BEST)
 @pytest.mark.parametrize(
