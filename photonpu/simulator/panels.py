@@ -187,39 +187,55 @@ def _grid(counts: tuple[int, ...], steps: list[int]) -> Longs:
 
 
 def windows_at(
-    batch: int, spatial: tuple[int, ...], geometry: Geometry, stream: Stream
+    counts: tuple[int, ...], size: tuple[int, ...], geometry: Geometry, stream: Stream
 ) -> tuple[Longs, Longs]:
     """Return where windows begin in the padded, channels-last tensor, and where elements follow.
+
+    Parameters
+    ----------
+    counts
+        Samples, then windows along each spatial axis.
+    size
+        Spatial size of what is laid out of the padded tensor.
+    geometry, stream
+        The product and one of its streams.
 
     Returns
     -------
     base
-        (batch * windows,).
+        (samples * windows,).
     offset
         (K,) from the beginning of a window to each of its elements, ordered ``(group, tap,
         channel of the group)``.
     """
     window, channels = stream.window, geometry.in_channels
-    size = padded_size(spatial, stream)
     pitches = _pitches(size, channels)
     plane = channels * math.prod(size)
-    counts = window.count(spatial)
     steps = [s * p for s, p in zip(window.strides, pitches, strict=True)]
-    base = _grid((batch, *counts), [plane, *steps])
+    base = _grid(counts, [plane, *steps])
     taps = _grid(window.kernel, [d * p for d, p in zip(window.dilations, pitches, strict=True)])
     inside = np.arange(channels, dtype=np.int64).reshape(geometry.groups, 1, -1)
     return base, (taps.reshape(1, -1, 1) + inside).reshape(-1)
 
 
 def outputs_at(
-    batch: int, counts: tuple[int, ...], full: tuple[int, ...], geometry: Geometry, stream: Stream
+    counts: tuple[int, ...], full: tuple[int, ...], geometry: Geometry, stream: Stream
 ) -> tuple[Longs, Longs]:
-    """Return where the outputs of each window go in ``(batch, out_channels, *full)``.
+    """Return where the outputs of each window go in ``(samples, out_channels, *full)``.
+
+    Parameters
+    ----------
+    counts
+        Samples, then windows along each spatial axis.
+    full
+        Spatial size of the output.
+    geometry, stream
+        The product and one of its streams.
 
     Returns
     -------
     place
-        (batch * windows,) where those of the first channel go.
+        (samples * windows,) where those of the first channel go.
     row
         (M,) from there to each row of the matrix, ordered ``(group, offset, channel of the
         group)``.
@@ -228,7 +244,7 @@ def outputs_at(
     plane = math.prod(full)
     factors = geometry.upsample or (1,) * len(full)
     steps = [f * p for f, p in zip(factors, pitches, strict=True)]
-    place = _grid((batch, *counts), [geometry.out_channels * plane, *steps])
+    place = _grid(counts, [geometry.out_channels * plane, *steps])
     offsets = np.array(stream.offsets, np.int64).reshape(len(stream.offsets), len(full))
     inside = offsets @ np.array(pitches, np.int64)
     channel = np.arange(geometry.out_channels, dtype=np.int64).reshape(geometry.groups, 1, -1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.program import Geometry, PhotonicStep, Stream, TileBank, windows
-from photonpu.simulator import kernels
+from photonpu.simulator import kernels, slabs
 from photonpu.simulator.kernels_normal import TOGETHER
 from photonpu.simulator.panels import (
     LANES,
@@ -21,12 +21,12 @@ from photonpu.simulator.panels import (
     windows_at,
 )
 from photonpu.simulator.receiver import Receiver
+from photonpu.simulator.slabs import Slab
 
 Singles = NDArray[np.float32]
 Longs = NDArray[np.int64]
 Run = Callable[[Singles, int], Singles]  # input and index of its first sample to output
 _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
-_CHUNK_ELEMENTS = 1 << 24  # of a tensor that are laid out at once: 64 MiB
 
 
 def layer(
@@ -63,6 +63,7 @@ def run(
     packed: tuple[Panels, ...],
     receiver: Receiver,
     first_sample: int,
+    scratch_bytes: int = slabs.SCRATCH_BYTES,
 ) -> Singles:
     """Run a step: one ADC sample for each output of each tile, where there is an ADC.
 
@@ -78,14 +79,21 @@ def run(
         Converters and detector.
     first_sample
         Index of the batch's first sample, which keys the noise.
+    scratch_bytes
+        About how much of the tensor is laid out at once. The output has the same bits for any.
 
     Returns
     -------
     ndarray
         The step's output tensor.
+
+    Raises
+    ------
+    InputError
+        Even one row of windows is too large to be laid out.
     """
     geometry = step.geometry
-    form = windows.channels_form(x, geometry)
+    form = np.ascontiguousarray(windows.channels_form(x, geometry))
     spatial = form.shape[2:]
     size = geometry.output_size(spatial)
     counts = [stream.window.count(spatial) for stream in geometry.streams]
@@ -101,12 +109,9 @@ def run(
     for stream, tiles, count, each in zip(
         geometry.streams, packed, counts, step.vectors, strict=True
     ):
-        for low, high in _chunks(
-            len(form), form.shape[1] * math.prod(padded_size(spatial, stream))
-        ):
-            start = first_sample * each + low * math.prod(count)
-            part = form[low:high]
-            _stream(part, step, stream, tiles, receiver, start, bias, out[low:high])
+        for part in slabs.cut(len(form), spatial, geometry, stream, scratch_bytes):
+            start = first_sample * each + part.samples[0] * math.prod(count)
+            _stream(form, step, stream, tiles, receiver, start, bias, out, part)
     if full != size:
         out = out[(slice(None), slice(None), *(slice(0, n) for n in size))]
     return windows.output_form(out, geometry, x.shape)
@@ -123,13 +128,6 @@ def _full_size(
     )
 
 
-def _chunks(samples: int, elements: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of samples of so many elements that stay within the memory bound."""
-    size = max(1, _CHUNK_ELEMENTS // max(1, elements))
-    for first in range(0, samples, size):
-        yield first, min(samples, first + size)
-
-
 def _stream(
     form: Singles,
     step: PhotonicStep,
@@ -139,33 +137,44 @@ def _stream(
     start: int,
     bias: Singles,
     out: Singles,
+    slab: Slab,
 ) -> None:
-    """Fill what one stream gives of the output of some samples."""
+    """Fill what one slab of one stream gives of the output; its first sample begins at `start`."""
     geometry, spatial = step.geometry, form.shape[2:]
-    base, offset = windows_at(len(form), spatial, geometry, stream)
-    if len(base) == 0:
+    first, last = slab.samples
+    counts = (last - first, *slab.counts(stream.window.count(spatial)))
+    if math.prod(counts) == 0:
         return
-    place, row = outputs_at(
-        len(form), stream.window.count(spatial), out.shape[2:], geometry, stream
-    )
-    field = _laid_out(form, stream, step.input_range, receiver.dac_levels)
+    base, offset = windows_at(counts, slab.size(padded_size(spatial, stream)), geometry, stream)
+    place, row = outputs_at(counts, out.shape[2:], geometry, stream)
+    if slab.rows:
+        start += slab.rows[0] * math.prod(counts[2:])
+        place += slab.rows[0] * (geometry.upsample or (1,))[0] * math.prod(out.shape[3:])
+    field = _laid_out(form[first:last], stream, slab, step.input_range, receiver.dac_levels)
     channels = np.arange(geometry.out_channels).reshape(geometry.groups, 1, -1)
     channel = np.tile(channels, (1, len(stream.offsets), 1)).reshape(-1)
-    _through(field, base, offset, tiles, (place, row, bias[channel]), start, receiver, out)
+    places = place, row, bias[channel]
+    _through(field, base, offset, tiles, places, start, receiver, out[first:last])
 
 
-def _laid_out(form: Singles, stream: Stream, input_range: float, levels: float) -> Singles:
-    """Return a tensor, quantised, with its zeros around it and its channels last."""
-    form = np.ascontiguousarray(form)
+def _laid_out(
+    form: Singles, stream: Stream, slab: Slab, input_range: float, levels: float
+) -> Singles:
+    """Return a slab of a tensor, quantised, with its zeros around it and its channels last."""
     batch, channels, *spatial = form.shape
     if not spatial:
         return kernels.quantise(form, input_range, levels)
-    window = stream.window
-    source = padded_rows(tuple(spatial), stream)
-    width = padded_size(tuple(spatial), stream)[-1]
-    field = np.empty((batch, len(source), width, channels), np.float32)
+    source, margin = padded_rows(tuple(spatial), stream), stream.window.pads_begin[-1]
+    size = slab.size(padded_size(tuple(spatial), stream))
+    low = slab.lines[0] if slab.lines else 0
+    if len(spatial) == 1:
+        margin -= low
+    else:
+        lines = math.prod(size[1:-1])
+        source = source[low * lines : (low + size[0]) * lines]
+    field = np.empty((batch, len(source), size[-1], channels), np.float32)
     tensor = form.reshape(batch, channels, math.prod(spatial[:-1]), spatial[-1])
-    kernels.lay_out(tensor, source, window.pads_begin[-1], input_range, levels, field)
+    kernels.lay_out(tensor, source, margin, input_range, levels, field)
     return field
 
 
