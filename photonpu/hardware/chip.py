@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +36,12 @@ _STREAMS = {
     "mzi_loss_db": 9,
     "attenuator_loss_db": 10,
     "splitter_third": 11,
+    "theta_stuck": 12,
+    "phi_stuck": 13,
+    "psi_stuck": 14,
+    "attenuator_stuck": 15,
 }
+_SETTINGS = 4  # streams further: the settings that dead shifters are stuck at
 SOURCES = {
     "splitter": (
         "splitter_in",
@@ -46,7 +52,9 @@ SOURCES = {
     ),
     "phase": ("theta_error", "phi_error", "psi_error", "attenuator_error"),
     "loss": ("mzi_loss_db", "attenuator_loss_db"),
+    "dead": ("theta_stuck", "phi_stuck", "psi_stuck", "attenuator_stuck"),
 }
+_LATER = ("splitter_third", *SOURCES["dead"])  # which older files lack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +87,13 @@ class Chip:
         (C, 2, K) insertion losses, dB of power.
     attenuator_loss_db
         (C, N) insertion losses of the attenuators, dB of power.
+    theta_stuck, phi_stuck
+        (C, 2, K) settings that dead phase shifters are stuck at, rad in (0, 2 pi]; 0 for those that
+        work. One that no longer heats is stuck at a whole turn.
+    psi_stuck
+        (C, 2, N) the same for the shifters after the last column.
+    attenuator_stuck
+        (C, N) the same for those of the attenuators.
     """
 
     name: str
@@ -94,6 +109,10 @@ class Chip:
     attenuator_error: Floats
     mzi_loss_db: Floats
     attenuator_loss_db: Floats
+    theta_stuck: Floats
+    phi_stuck: Floats
+    psi_stuck: Floats
+    attenuator_stuck: Floats
 
     def __post_init__(self) -> None:
         """Check that the shapes agree and the numbers are finite; make the arrays read-only."""
@@ -125,14 +144,29 @@ class Chip:
         """Ports of each mesh."""
         return int(self.psi_error.shape[2])
 
+    @property
+    def arrays(self) -> dict[str, Floats]:
+        """All arrays by name."""
+        return {name: getattr(self, name) for name in _STREAMS}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all numbers, the same for the same chip whatever it is called."""
+        found = sha256()
+        for name, array in self.arrays.items():
+            found.update(f"{name} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
     @classmethod
     def draw(cls, machine: Machine, seed: int) -> Chip:
         """Return the chip that `seed` stands for, on a machine's statistics.
 
         Errors are normal: splitter angles with ``mesh.splitter_error_rad``, phases with
         ``phase.error_rad``, losses around ``mesh.mzi_loss_db`` with ``mesh.mzi_loss_std_db``, cut
-        at 0. Different seeds, cores and quantities are independent. The draws behind them do not
-        depend on the machine's numbers: a seed keeps its pattern in a sweep over their strength.
+        at 0; of all phase shifters the share ``phase.dead_share`` is stuck, anywhere. Different
+        seeds, cores and quantities are independent. The draws behind them do not depend on the
+        machine's numbers: a seed keeps its pattern in a sweep over their strength.
 
         Raises
         ------
@@ -145,13 +179,14 @@ class Chip:
             "loss": (machine.mesh.mzi_loss_db, machine.mesh.mzi_loss_std_db),
         }
         arrays: dict[str, Floats] = {}
-        for source, names in SOURCES.items():
-            mean, deviation = scales[source]
-            for name in names:
-                draws = _draw(seed, name, machine)
+        for source, (mean, deviation) in scales.items():
+            for name in SOURCES[source]:
+                draws = _draw(seed, _STREAMS[name], name, machine)
                 arrays[name] = mean + deviation * draws
         for name in SOURCES["loss"]:
             arrays[name] = np.maximum(arrays[name], 0.0)
+        for name in SOURCES["dead"]:
+            arrays[name] = _draw_stuck(seed, name, machine)
         if not SIZES[machine.mesh.topology].third:
             arrays["splitter_third"] = np.zeros_like(arrays["splitter_third"])
         return cls(f"{machine.name}/{seed}", seed, **arrays)
@@ -168,14 +203,14 @@ class Chip:
         Parameters
         ----------
         sources
-            Out of ``"splitter"``, ``"phase"`` and ``"loss"``.
+            Out of ``"splitter"``, ``"phase"``, ``"loss"`` and ``"dead"``.
 
         Raises
         ------
         UnknownNameError
             If a source has another name.
         """
-        arrays = {name: getattr(self, name) for name in _STREAMS}
+        arrays = self.arrays
         for source in sources:
             if source not in SOURCES:
                 raise UnknownNameError(
@@ -193,7 +228,7 @@ class Chip:
         StorageError
             If the file cannot be written; what was there before is untouched.
         """
-        arrays = {name: getattr(self, name) for name in _STREAMS}
+        arrays = self.arrays
 
         def write(file: BinaryIO) -> None:
             np.savez(file, **arrays)
@@ -222,8 +257,12 @@ class Chip:
             raise MachineError(
                 f"cannot read chip file '{path}': {error}; Chip.save writes such files"
             ) from error
-        if "splitter_in" in found:
-            found.setdefault("splitter_third", np.zeros_like(found["splitter_in"]))
+        if "splitter_in" in found and "psi_error" in found:
+            sizes = found["psi_error"].shape, found["splitter_in"].shape
+            if all(len(size) == 3 for size in sizes):
+                shapes = _shapes(sizes[0][0], sizes[0][2], sizes[1][2])
+                for name in _LATER:
+                    found.setdefault(name, np.zeros(shapes[name]))
         missing = [name for name in _STREAMS if name not in found]
         unknown = [
             f"{name}{did_you_mean(name, _STREAMS)}" for name in found if name not in _STREAMS
@@ -242,14 +281,27 @@ class Chip:
         return cls(source.stem, None, **arrays)
 
 
-def _draw(seed: int, name: str, machine: Machine) -> Floats:
+def _draw(seed: int, stream: int, name: str, machine: Machine) -> Floats:
+    """Return normal numbers for each element of an array."""
     shape = _shapes(machine.cores, machine.mesh.ports, machine.mesh.mzis)[name][1:]
-    cores = [normal_array(seed, _STREAMS[name], core, shape=shape) for core in range(machine.cores)]
+    cores = [normal_array(seed, stream, core, shape=shape) for core in range(machine.cores)]
     return np.stack(cores)
+
+
+def _draw_stuck(seed: int, name: str, machine: Machine) -> Floats:
+    """Return what dead shifters are stuck at, 0 for those that work."""
+    share = machine.phase.dead_share
+    if share == 0.0:
+        return np.zeros(_shapes(machine.cores, machine.mesh.ports, machine.mesh.mzis)[name])
+    from scipy.special import ndtr
+
+    dead = ndtr(_draw(seed, _STREAMS[name], name, machine)) < share
+    setting = 2.0 * np.pi * (1.0 - ndtr(_draw(seed, _STREAMS[name] + _SETTINGS, name, machine)))
+    return np.where(dead, np.maximum(setting, 1e-9), 0.0)
 
 
 def _shapes(cores: int, ports: int, mzis: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each array of a chip."""
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_STREAMS, (cores, 2, mzis))
     shapes |= {name: (cores, ports) for name in _STREAMS if name.startswith("attenuator")}
-    return shapes | {"psi_error": (cores, 2, ports)}
+    return shapes | dict.fromkeys(("psi_error", "psi_stuck"), (cores, 2, ports))

@@ -228,6 +228,7 @@ _NEEDS = {
     "finite_number": "a finite number",
     "bool": "true or false",
     "power_of_two": "ports that are a power of 2 for this topology",
+    "whole_turn": "{least:.4g} or more, which turns the phase once",
     "string_too_long": "at most {max_length} characters",
     "string": "text",
 }

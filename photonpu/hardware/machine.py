@@ -34,6 +34,8 @@ _UNITS = {
     "_a_per_w": "A/W",
     "_pa_per_rthz": "pA/√Hz",
     "_rad": "rad",
+    "_db_per_hz": "dB/Hz",
+    "_per_nm": "1/nm",
     "_db": "dB",
     "_um2": "µm²",
     "_mm2": "mm²",
@@ -46,6 +48,7 @@ _UNITS = {
     "_mb": "MB",
     "_ghz": "GHz",
     "_bits": "bit",
+    "_v": "V",
 }
 
 

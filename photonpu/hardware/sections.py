@@ -7,6 +7,7 @@ one is a count, a share, or has its unit in its description.
 
 from __future__ import annotations
 
+from math import pi, sqrt
 from types import NoneType
 from typing import Annotated, ClassVar, Literal, get_args
 
@@ -55,6 +56,14 @@ class Mesh(Section):
             ge=0,
             le=0.7853981633974483,
             description="standard deviation of a splitter's angle from pi/4",
+        ),
+    ]
+    splitter_dispersion_per_nm: Annotated[
+        float,
+        Field(
+            ge=-1,
+            le=1,
+            description="relative change of a splitter's angle with the wavelength, 1/nm",
         ),
     ]
     mzi_loss_db: Annotated[
@@ -124,11 +133,47 @@ class Optics(Section):
             "much as the link budget asks for",
         ),
     ]
+    rin_db_per_hz: Annotated[
+        float | None,
+        Field(
+            ge=-300,
+            le=0,
+            description="relative intensity noise of the laser; 'none': a laser without any",
+        ),
+    ]
+    channel_spacing_nm: Annotated[
+        float, Field(ge=0, le=100, description="between neighbouring wavelengths of a core")
+    ]
+    channel_isolation_db: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=200,
+            description="how far below its own light a detector sees that of a neighbouring "
+            "wavelength, power; 'none': not at all",
+        ),
+    ]
     coupling_loss_db: Annotated[
         float, Field(ge=0, le=60, description="loss from the laser to the chip")
     ]
     modulator_loss_db: Annotated[
         float, Field(ge=0, le=60, description="insertion loss of one input modulator")
+    ]
+    modulator_extinction_db: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=200,
+            description="light that a modulator at zero lets through, below full scale, power; "
+            "'none': none at all",
+        ),
+    ]
+    modulator_response: Annotated[
+        Literal["linear", "sine", "predistorted"],
+        Field(
+            description="field by code: proportional; the sine of an interferometer; or that "
+            "sine at codes chosen for it"
+        ),
     ]
     modulator_energy_fj_per_bit: Annotated[
         float, Field(ge=0, description="energy of one input modulator")
@@ -147,7 +192,30 @@ class PhaseShifters(Section):
     error_rad: Annotated[
         float, Field(ge=0, description="standard deviation of what is left after calibration")
     ]
-    dac_bits: Annotated[int, Field(ge=1, le=32, description="resolution of a phase, over 2 pi")]
+    dead_share: Annotated[
+        float, Field(ge=0, le=1, description="share of the shifters that are stuck, anywhere")
+    ]
+    jitter_rad: Annotated[
+        float,
+        Field(ge=0, le=1, description="standard deviation of a phase from vector to vector"),
+    ]
+    dac_bits: Annotated[
+        int,
+        Field(ge=1, le=32, description="resolution of a phase, over 2 pi, or of its voltage"),
+    ]
+    dac_domain: Annotated[
+        Literal["phase", "voltage"],
+        Field(
+            description="what the DAC sets in even steps: the phase, or the voltage of a heater, "
+            "whose square the phase follows"
+        ),
+    ]
+    pi_voltage_v: Annotated[
+        float, Field(gt=0, le=1000, description="voltage of a phase of pi, for that domain")
+    ]
+    full_voltage_v: Annotated[
+        float, Field(gt=0, le=10_000, description="largest voltage of the DAC, for that domain")
+    ]
     pi_power_mw: Annotated[
         float, Field(ge=0, description="power that holds a phase of pi; 0 for none")
     ]
@@ -163,6 +231,29 @@ class PhaseShifters(Section):
         float, Field(ge=0, description="area of the driver of one phase shifter")
     ]
 
+    @field_validator("full_voltage_v")
+    @classmethod
+    def _reaches(cls, full: float, info: ValidationInfo) -> float:
+        """Refuse voltages that do not reach a whole turn, where they set the phases."""
+        pi_voltage = info.data.get("pi_voltage_v")
+        if info.data.get("dac_domain") == "voltage" and pi_voltage is not None:
+            least = pi_voltage * sqrt(2.0)
+            if full < least:
+                raise PydanticCustomError("whole_turn", "too low", {"least": least})
+        return full
+
+    @property
+    def phase_step(self) -> float:
+        """Distance of two phases that the DAC sets in even steps, rad; 0 for even voltages."""
+        return 2.0 * pi / 2.0**self.dac_bits if self.dac_domain == "phase" else 0.0
+
+    @property
+    def voltage_step_phase(self) -> float:
+        """Phase at the DAC's first step of voltage, rad; at step n its n^2; 0 for even phases."""
+        if self.dac_domain == "phase":
+            return 0.0
+        return pi * (self.full_voltage_v / (2.0**self.dac_bits - 1.0) / self.pi_voltage_v) ** 2
+
 
 class Converters(Section):
     """Digital to analogue before the mesh, analogue to digital behind it."""
@@ -171,6 +262,21 @@ class Converters(Section):
 
     input_bits: Annotated[int, Field(ge=1, le=24, description="bits of the input DACs")]
     adc_bits: Annotated[int, Field(ge=1, le=24, description="bits of the ADCs")]
+    adc_enob: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=24,
+            description="effective bits of the ADCs, their own noise included; 'none': adc_bits",
+        ),
+    ]
+    adc_rounding: Annotated[
+        Literal["nearest", "stochastic"],
+        Field(
+            description="'stochastic': to one of the two nearest levels, by chance, so that the "
+            "mean is exact"
+        ),
+    ]
     dac_energy_pj: Annotated[
         float, Field(ge=0, description="energy of one conversion of an input DAC")
     ]
@@ -189,15 +295,42 @@ class Converters(Section):
 
 
 class Detector(Section):
-    """The detectors, one balanced pair for each output port."""
+    """The detectors: for each output port a balanced pair, or one photodiode read twice."""
 
     thing: ClassVar[str] = "a detector"
 
-    readout: Annotated[Literal["homodyne"], Field(description="how a field becomes a current")]
+    readout: Annotated[
+        Literal["homodyne", "direct"],
+        Field(
+            description="how a field becomes a current: 'homodyne' by a balanced pair, 'direct' "
+            "as the difference of two intensities, in two passes"
+        ),
+    ]
     responsivity_a_per_w: Annotated[
         float, Field(gt=0, le=10, description="current per optical power of one photodiode")
     ]
     dark_current_na: Annotated[float, Field(ge=0, description="dark current of one photodiode")]
+    cmrr_db: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=200,
+            description="common-mode rejection of a balanced pair, electrical power",
+        ),
+    ]
+    gain_error: Annotated[
+        float,
+        Field(ge=0, le=1, description="standard deviation of a detector's gain, relative"),
+    ]
+    offset_error: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="standard deviation of a detector's offset, in parts of the current at "
+            "full scale",
+        ),
+    ]
     tia_noise_pa_per_rthz: Annotated[
         float, Field(ge=0, description="input-referred noise of the transimpedance amplifier")
     ]
@@ -213,6 +346,11 @@ class Detector(Section):
             "makes the best of the laser",
         ),
     ]
+
+    @property
+    def passes(self) -> int:
+        """Times that a vector passes for one sample: an intensity has no sign."""
+        return 2 if self.readout == "direct" else 1
 
 
 class Memory(Section):

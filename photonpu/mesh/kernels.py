@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from photonpu.jit import jit
 from photonpu.mesh.kernels_correction import correct_one, owed_everywhere, reach
 from photonpu.mesh.kernels_light import INPUTS, light_up, propagate, scale, unload
-from photonpu.mesh.kernels_math import arctan2, sincos, wrap
+from photonpu.mesh.kernels_math import arctan2, coded_phase, sincos, wrap
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Ints = NDArray[np.int32]
 
-_TURN = 2.0 * math.pi
 _CONTRACT = frozenset({"contract"})
 
 
@@ -102,15 +101,17 @@ def matrix(
 
 
 @jit(fastmath=_CONTRACT)
-def _program(phase: Floats, step: float, couplings: Couplings, error: Floats) -> None:
-    """Turn wanted phases into those that light meets: rounding, heat, static errors."""
+def _program(phase: Floats, plan: Plan, couplings: Couplings, error: Floats, stuck: Floats) -> None:
+    """Turn wanted phases into those that light meets: rounding, dead ones, heat, static errors."""
     coded = np.empty(phase.size)
     for i in range(phase.size):
         coded[i] = wrap(phase[i])
-    if step > 0.0:
+    if plan.step > 0.0 or plan.unit > 0.0:
         for i in range(phase.size):
-            code = step * np.floor(coded[i] / step + 0.5)
-            coded[i] = code if code < _TURN - 0.5 * step else 0.0
+            coded[i] = coded_phase(coded[i], plan.step, plan.unit)
+    for i in range(phase.size):
+        if stuck[i] > 0.0:
+            coded[i] = wrap(stuck[i])
     for i in range(phase.size):
         heat = 0.0
         for j in range(couplings.first[i], couplings.first[i + 1]):
@@ -138,14 +139,17 @@ def _program_mesh(
     mzis = plan.row.size
     phase = np.empty(2 * mzis + owed.size)
     theta, phi, psi = phase[:mzis], phase[mzis : 2 * mzis], phase[2 * mzis :]
-    correct_one(
-        nominal,
-        owed_everywhere(owed, plan.waveguides),
-        plan,
-        (known.into[c, m], known.out[c, m], known.third[c, m]),
-        (theta, phi, psi),
-    )
-    _program(phase, plan.step, within, errors.mesh[c, m])
+    if plan.programmed:
+        theta[:], phi[:], psi[:] = nominal
+    else:
+        correct_one(
+            nominal,
+            owed_everywhere(owed, plan.waveguides),
+            plan,
+            (known.into[c, m], known.out[c, m], known.third[c, m]),
+            (theta, phi, psi),
+        )
+    _program(phase, plan, within, errors.mesh[c, m], errors.stuck[c, m])
     _blocks(theta, phi, splitters.into[c, m], splitters.out[c, m], errors.gain[c, m], blocks)
     if plan.third:
         _split_before(blocks, splitters.third[c, m])
@@ -173,9 +177,9 @@ def _attenuate(
         s_plus, _ = sincos(alpha + beta)
         s_minus, c_minus = sincos(alpha - beta)
         s, c, _ = reach(s, c, s_plus, s_minus, c_minus)
-        phase[n] = 2.0 * arctan2(s, c)
+        phase[n] = nominal[n] if plan.programmed else 2.0 * arctan2(s, c)
         owed[n] = -arctan2(c * s_plus, s * c_minus)
-    _program(phase, plan.step, line, errors.attenuator[core])
+    _program(phase, plan, line, errors.attenuator[core], errors.attenuator_stuck[core])
     for n in range(phase.size):
         alpha, beta = splitters.attenuator_into[core, n], splitters.attenuator_out[core, n]
         s, c = sincos(0.5 * phase[n])

@@ -32,6 +32,21 @@ def wrap(phase: float) -> float:
 
 
 @jit(fastmath=_CONTRACT)
+def coded_phase(phase: float, step: float, unit: float) -> float:
+    """Return the nearest phase that a converter can set to one in [0, 2 pi), or 0 for a turn.
+
+    Steps are even in phase, or with `unit` in the voltage whose square the phase follows.
+    """
+    if unit > 0.0:
+        volts = math.floor(math.sqrt(phase / unit))
+        below, above = unit * volts * volts, unit * (volts + 1.0) * (volts + 1.0)
+        code = below if phase - below <= above - phase else above
+        return code if abs(code - phase) <= _TURN - phase else 0.0
+    code = step * math.floor(phase / step + 0.5)
+    return code if code < _TURN - 0.5 * step else 0.0
+
+
+@jit(fastmath=_CONTRACT)
 def arctan2(y: float, x: float) -> float:
     """Return the angle of the point (x, y), within 5e-16.
 

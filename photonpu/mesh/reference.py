@@ -280,9 +280,9 @@ def tile_matrices(
 ) -> Complexes:
     """Return the field transfer of tiles ``U diag(a) V^H`` on cores with errors.
 
-    Phases are corrected for the known splitter errors, rounded to what the converters can set,
-    moved by the heat of their neighbours and by static errors, in this order; light then meets
-    the actual splitters and losses. An attenuator passes ``sin(theta/2)``; the phase that its
+    Phases are corrected for the known splitter errors, unless they are as programmed; rounded to
+    what the converters can set, or stuck; moved by the heat of their neighbours and by static
+    errors, in this order. Light then meets the actual splitters and losses. An attenuator passes ``sin(theta/2)``; the phase that its
     splitter errors add is owed to the mesh of U.
 
     Parameters
@@ -314,17 +314,22 @@ def tile_matrices(
     tiles, ports = attenuator.shape
     result = np.empty((tiles, ports, ports), dtype=np.complex128)
     for t, c in enumerate(core):
-        goal, a, b = attenuator[t], known.attenuator_into[c], known.attenuator_out[c]
-        lowest, highest = np.sin(a + b) ** 2, np.cos(a - b) ** 2
-        share = (np.sin(goal / 2.0) ** 2 - lowest) / (highest - lowest)
-        column = 2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
-        owed = np.stack([np.zeros(ports), -np.angle(attenuation(column, a, b))])
-        column = _heated(_coded(column, plan.step), line) + errors.attenuator[c]
+        if plan.programmed:
+            column = attenuator[t]
+            wanted = [theta[t], phi[t], psi[t]]
+        else:
+            goal, a, b = attenuator[t], known.attenuator_into[c], known.attenuator_out[c]
+            lowest, highest = np.sin(a + b) ** 2, np.cos(a - b) ** 2
+            share = (np.sin(goal / 2.0) ** 2 - lowest) / (highest - lowest)
+            column = 2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
+            owed = np.stack([np.zeros(ports), -np.angle(attenuation(column, a, b))])
+            errors_known = known.into[c], known.out[c], known.third[c]
+            *wanted, _ = correct(theta[t], phi[t], psi[t], owed, plan, *errors_known)
+        column = _alive(_coded(column, plan), errors.attenuator_stuck[c])
+        column = _heated(column, line) + errors.attenuator[c]
         fields = attenuation(column, splitters.attenuator_into[c], splitters.attenuator_out[c])
         real = splitters.into[c], splitters.out[c], splitters.third[c]
-        errors_known = known.into[c], known.out[c], known.third[c]
-        *wanted, _ = correct(theta[t], phi[t], psi[t], owed, plan, *errors_known)
-        coded = _coded(np.concatenate(wanted, axis=1), plan.step)
+        coded = _alive(_coded(np.concatenate(wanted, axis=1), plan), errors.stuck[c])
         meshes = np.stack([_heated(phases, within) for phases in coded]) + errors.mesh[c]
         inner, outer, last = np.split(meshes, [len(plan.row), 2 * len(plan.row)], axis=1)
         first, second = matrix(inner, outer, last, plan, *real, errors.gain[c])
@@ -332,12 +337,24 @@ def tile_matrices(
     return result
 
 
-def _coded(phase: Floats, step: float) -> Floats:
-    """Return phases as converters set them: in [0, 2 pi), the nearest multiple of `step`."""
+def _coded(phase: Floats, plan: Plan) -> Floats:
+    """Return phases as converters set them: in [0, 2 pi), the nearest of their steps."""
     wrapped = wrap(phase)
-    if step == 0.0:
+    if plan.unit > 0.0:
+        count = int(np.ceil(np.sqrt(2.0 * np.pi / plan.unit))) + 1
+        steps = plan.unit * np.arange(count + 1.0) ** 2
+        places = np.append(steps, 2.0 * np.pi)  # a whole turn is none
+        nearest = np.argmin(np.abs(wrapped[..., None] - places), axis=-1)
+        return np.append(steps, 0.0)[nearest]
+    if plan.step == 0.0:
         return wrapped
+    step = plan.step
     return wrap(np.floor(wrapped / step + 0.5) % np.round(2.0 * np.pi / step) * step)
+
+
+def _alive(phase: Floats, stuck: Floats) -> Floats:
+    """Return the phases of shifters of which some are stuck."""
+    return np.where(stuck > 0.0, wrap(stuck), phase)
 
 
 def _heated(phase: Floats, couplings: Couplings) -> Floats:

@@ -30,11 +30,13 @@ def tile_matrices(
     machine: Machine,
     *,
     sources: frozenset[str] = frozenset(),
+    programmed: bool = False,
 ) -> Complexes:
     """Return the field transfer of tiles ``U diag(a) V^H``, as programmed on a chip.
 
-    Where the machine corrects locally, phases are first corrected for the chip's splitter errors.
-    Then they are rounded (source ``"dac"``), wrapped to [0, 2 pi), moved by thermal crosstalk
+    Where the machine corrects locally, phases are first corrected for the chip's splitter errors,
+    unless they were programmed for the chip. Then they are wrapped to [0, 2 pi) and rounded
+    (source ``"dac"``), those of dead shifters are stuck (``"dead"``), all moved by thermal crosstalk
     (``"crosstalk"``) and by static errors (``"phase"``); light meets the actual splitters
     (``"splitter"``) and losses (``"loss"``). With no source the product is exact.
 
@@ -54,6 +56,8 @@ def tile_matrices(
         Topology, resolution, crosstalk, floor plan and correction.
     sources
         Names of what acts; names of other sources are passed over.
+    programmed
+        Whether the phases are for this chip already: then nothing corrects them again.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def tile_matrices(
         known,
         actual,
         _errors(chip, sources),
-        _plan(chip.ports, machine, sources),
+        _plan(chip.ports, machine, sources, programmed),
         *_couplings(chip.ports, machine, sources),
     )
     return result
@@ -128,22 +132,28 @@ def _splitters(
 
 
 def _errors(chip: Chip, sources: frozenset[str]) -> Errors:
-    """Return the phase errors and losses that act."""
+    """Return the phase errors, losses and dead shifters that act."""
     phase = float("phase" in sources)
     loss = float("loss" in sources)
+    dead = float("dead" in sources)
     mesh = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)
+    stuck = np.concatenate([chip.theta_stuck, chip.phi_stuck, chip.psi_stuck], axis=2)
     return Errors(
         frozen(mesh * phase),
         frozen(chip.attenuator_error * phase),
         frozen(10.0 ** (-chip.mzi_loss_db * loss / 20.0)),
         frozen(10.0 ** (-chip.attenuator_loss_db * loss / 20.0)),
+        frozen(stuck * dead),
+        frozen(chip.attenuator_stuck * dead),
     )
 
 
-def _plan(ports: int, machine: Machine, sources: frozenset[str]) -> Plan:
+def _plan(ports: int, machine: Machine, sources: frozenset[str], programmed: bool) -> Plan:
     """Return layout and resolution of a machine's meshes."""
-    step = 2.0 * np.pi / 2.0**machine.phase.dac_bits if "dac" in sources else 0.0
-    return MESHES[machine.mesh.topology].plan(ports, step)
+    phase, rounds = machine.phase, float("dac" in sources)
+    return MESHES[machine.mesh.topology].plan(
+        ports, phase.phase_step * rounds, phase.voltage_step_phase * rounds, programmed
+    )
 
 
 def _couplings(

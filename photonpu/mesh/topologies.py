@@ -67,10 +67,14 @@ class Topology:
     third: bool
     source: str
 
-    def plan(self, ports: int, step: float = 0.0) -> Plan:
-        """Return what kernels need of a mesh of `ports` whose phases are `step` rad apart."""
+    def plan(
+        self, ports: int, step: float = 0.0, unit: float = 0.0, programmed: bool = False
+    ) -> Plan:
+        """Return what kernels need of a mesh of `ports`; see `photonpu.mesh.values.Plan`."""
         layout = self.layout(ports)
-        return Plan(layout.row, layout.partner, layout.waveguides, self.third, step)
+        return Plan(
+            layout.row, layout.partner, layout.waveguides, self.third, step, unit, programmed
+        )
 
     def counts(self, ports: int) -> Counts:
         """Return how many parts a mesh of `ports` has, and how many light passes."""

@@ -65,12 +65,18 @@ class Errors(NamedTuple):
         (C, 2, K) field behind an interferometer for a unit field before it.
     attenuator_gain
         (C, N) the same for the attenuators.
+    stuck
+        (C, 2, 2 K + N) settings in (0, 2 pi] of dead phase shifters; 0 for those that work.
+    attenuator_stuck
+        (C, N) the same for the attenuators.
     """
 
     mesh: Floats
     attenuator: Floats
     gain: Floats
     attenuator_gain: Floats
+    stuck: Floats
+    attenuator_stuck: Floats
 
 
 class Couplings(NamedTuple):
@@ -105,6 +111,11 @@ class Plan(NamedTuple):
         Whether an even splitter stands before each interferometer.
     step
         Distance of two phases that the converters can set, rad; 0 for any phase.
+    unit
+        Where converters set voltages in even steps, the phase of the first, rad; that of step n
+        is its n^2. 0 otherwise.
+    programmed
+        Whether phases are as programmed, and no correction is to change them.
     """
 
     row: Ints
@@ -112,3 +123,5 @@ class Plan(NamedTuple):
     waveguides: int
     third: bool
     step: float
+    unit: float = 0.0
+    programmed: bool = False

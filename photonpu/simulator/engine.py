@@ -10,7 +10,7 @@ from photonpu.hardware import Chip, Machine
 from photonpu.program import Program, TileBank
 from photonpu.units import db_to_field
 
-_CHIP_SOURCES = frozenset({"splitter", "phase", "loss", "dac", "crosstalk"})
+_CHIP_SOURCES = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "dead"})
 _CHUNK = 64  # tiles whose complex fields are in memory at once
 
 

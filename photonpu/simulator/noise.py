@@ -71,8 +71,16 @@ _enter(
     "dac",
     "chip",
     "phase.dac_bits",
-    "phase rounded to a multiple of 2 pi / 2^bits",
+    "phase rounded to a multiple of 2 pi / 2^bits, or to the phase of a voltage's code: "
+    "phi = pi (V / V_pi)^2",
     "Shen et al., Nature Photonics 11, 441 (2017)",
+)
+_enter(
+    "dead",
+    "chip",
+    "phase.dead_share",
+    "shifters that are stuck at a setting; its heat and the static error of its phase stay",
+    "assumption: each shifter with the same probability, stuck anywhere in (0, 2 pi]",
 )
 _enter(
     "crosstalk",

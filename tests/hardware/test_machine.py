@@ -109,6 +109,10 @@ def test_an_override_leaves_the_machine_as_it_was() -> None:
             {"mesh.topology": "butterfly", "mesh.ports": 12},
             "mesh.topology='butterfly': a mesh needs ports that are a power of 2",
         ),
+        (
+            {"phase.dac_domain": "voltage", "phase.full_voltage_v": 6.0},
+            "phase.full_voltage_v=6.0: a phase shifter needs 6.166 or more, which turns the phase",
+        ),
     ],
 )
 def test_an_error_names_key_value_and_remedy(values: dict[str, object], message: str) -> None:
@@ -192,7 +196,12 @@ def test_only_shares_and_indices_are_numbers_without_a_unit() -> None:
         if parameter.type.startswith("float") and not parameter.unit
     }
 
-    assert without == {"mesh.group_index", "optics.laser_efficiency", "phase.crosstalk"}
+    assert without == {
+        "mesh.group_index",
+        "optics.laser_efficiency",
+        "phase.crosstalk",
+        "phase.dead_share",
+    }
 
 
 @given(

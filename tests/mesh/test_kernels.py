@@ -107,9 +107,13 @@ def test_refine_agrees_with_its_reference(
         npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-7)
 
 
-@given(plans(), st.sampled_from([0.0, math.pi / 32, math.pi / 2048]))
+@given(
+    plans(),
+    st.sampled_from([(0.0, 0.0), (math.pi / 32, 0.0), (math.pi / 2048, 0.0), (0.0, 0.01)]),
+    st.booleans(),
+)
 def test_tile_matrices_agrees_with_its_reference(
-    mesh: tuple[Plan, int, np.random.Generator], step: float
+    mesh: tuple[Plan, int, np.random.Generator], dac: tuple[float, float], programmed: bool
 ) -> None:
     plan, ports, rng = mesh
     tiles, cores, mzis = 3, 2, len(plan.row)
@@ -130,10 +134,12 @@ def test_tile_matrices_agrees_with_its_reference(
         frozen(rng.normal(0.0, 0.1, (cores, ports))),
         frozen(rng.uniform(0.8, 1.0, (cores, 2, mzis))),
         frozen(rng.uniform(0.8, 1.0, (cores, ports))),
+        frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, (cores, 2, 2 * mzis + ports)), 0.0)),
+        frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, (cores, ports)), 0.0)),
     )
     within = couplings(rng.uniform(0.0, 200.0, (2 * mzis + ports, 2)))
     line = couplings(rng.uniform(0.0, 60.0, (ports, 2)))
-    plan = plan._replace(step=step)
+    plan = plan._replace(step=dac[0], unit=dac[1], programmed=programmed)
     arguments = (theta, phi, psi, attenuator, core, known, actual, errors, plan, within, line)
     npt.assert_allclose(
         kernels.tile_matrices(*arguments), reference.tile_matrices(*arguments), atol=1e-11
