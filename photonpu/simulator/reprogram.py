@@ -21,7 +21,7 @@ from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
 
 Singles = NDArray[np.float32]
-_CHUNK_TILES = 1024  # that are decomposed at once: 130 MiB of phases and fields at 64 ports
+CHUNK_TILES = 1024  # that are decomposed at once: 130 MiB of phases and fields at 64 ports
 Run = Callable[[Singles, Singles, int], Singles]  # factors and index of the first sample
 
 
@@ -68,7 +68,7 @@ def _layer(
         rows = np.empty((count, each, step.rows), np.float32)
         order = np.argsort(entry, kind="stable")
         bounds = np.searchsorted(entry[order], np.arange(len(matrices) + 1))
-        chunk = max(1, _CHUNK_TILES // step.tiles)
+        chunk = max(1, CHUNK_TILES // step.tiles)
         for begin in range(0, len(matrices), chunk):
             tiles = programmed(step, matrices[begin : begin + chunk], machine, begin)
             fields = engine.bank_matrices(tiles, machine, chip, sources)

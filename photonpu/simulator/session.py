@@ -10,9 +10,16 @@ from numpy.typing import NDArray
 
 from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, Machine
-from photonpu.program import HostStep, PhotonicStep, Program, ReprogrammedStep, TensorInfo
+from photonpu.program import (
+    HostStep,
+    PhotonicStep,
+    Program,
+    ReprogrammedStep,
+    TensorInfo,
+    TileBank,
+)
 from photonpu.registry import did_you_mean
-from photonpu.simulator import engine, reprogram, streaming
+from photonpu.simulator import engine, memory, reprogram, streaming
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.noise import sources
 from photonpu.simulator.receiver import SAMPLINGS, Receiver
@@ -41,13 +48,17 @@ class Session:
     sampling
         How detector noise is drawn: ``"exact"``, ``"fast"`` or ``"merged"``, as
         `photonpu.simulator.receiver.SAMPLINGS` says.
+    memory_limit_mb
+        What program, matrices and tensors may take together; three quarters of the machine's
+        memory if nobody says. Large tensors and batches then go through in pieces, with the same
+        bits. The interpreter and its libraries, about 250 MB, are not in it.
 
     Raises
     ------
     ProgramError
         The program was compiled for other ports, another topology or another number of cores.
     InputError
-        The chip or the seed is out of range.
+        The chip or the seed is out of range, or one sample needs more memory than the limit.
     """
 
     def __init__(
@@ -59,6 +70,7 @@ class Session:
         *,
         machine: Machine | None = None,
         sampling: str = "exact",
+        memory_limit_mb: float | None = None,
     ) -> None:
         self.program = program
         self.machine = fitting(program, machine)
@@ -73,7 +85,16 @@ class Session:
             _check_seed("chip", chip)
             chip = Chip.draw(self.machine, chip)
         _check_chip(chip, self.machine)
-        matrices = engine.tile_matrices(program, self.machine, chip, self.sources)
+        if memory_limit_mb is None:
+            memory_limit_mb = memory.default_limit_mb()
+        self.memory_limit_mb = memory_limit_mb
+        self._needs = memory.needs(program)
+        memory.plan(self._needs, memory_limit_mb, 1)
+        self._unread = memory.last_reads(program)
+
+        def matrices(bank: TileBank) -> NDArray[np.float64]:
+            return engine.bank_matrices(bank, self.machine, chip, self.sources)
+
         receiver = Receiver.of(self.machine, self.sources, chip.seed or 0, seed, sampling)
         self._layers = {
             step.name: streaming.layer(program.tiles, step, matrices, receiver)
@@ -123,23 +144,57 @@ class Session:
         for name in output_names or ():
             if name not in wanted:
                 raise InputError(f"no output is called '{name}'; there are: {', '.join(wanted)}")
-        values: dict[str, Array] = dict(check_feeds(self.program.inputs, feeds))
-        for step in self.program.steps:
+        checked = check_feeds(self.program.inputs, feeds)
+        batch = _batch(self.program, checked)
+        plan = memory.plan(self._needs, self.memory_limit_mb, batch)
+        names = tuple(output_names or wanted)
+        if plan.together >= batch:
+            return self._run(names, checked, first, plan.scratch_bytes)
+        parts = [
+            self._run(
+                names,
+                {name: x[begin : begin + plan.together] for name, x in checked.items()},
+                first + begin,
+                plan.scratch_bytes,
+            )
+            for begin in range(0, batch, plan.together)
+        ]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    def _run(
+        self, names: Sequence[str], feeds: Mapping[str, Array], first: int, scratch_bytes: int
+    ) -> list[Array]:
+        """Run the network on samples that go through it together."""
+        values: dict[str, Array] = dict(feeds)
+        for index, step in enumerate(self.program.steps):
             if isinstance(step, HostStep):
                 values.update(self._hosts[step.name].run(values))
             elif isinstance(step, PhotonicStep):
                 x = values[step.input]
                 single = _single(step, step.input, x)
-                values[step.output] = self._layers[step.name](single, first).astype(
+                values[step.output] = self._layers[step.name](single, first, scratch_bytes).astype(
                     x.dtype, copy=False
                 )
+                del x, single
             else:
                 left, right = (values[name] for name in (step.left, step.right))
                 factors = _single(step, step.left, left), _single(step, step.right, right)
                 values[step.output] = self._reprogrammed[step.name](*factors, first).astype(
                     left.dtype, copy=False
                 )
-        return [values[name] for name in output_names or wanted]
+                del left, right, factors
+            for name in self._unread.get(index, ()):
+                values.pop(name, None)
+        return [values[name] for name in names]
+
+
+def _batch(program: Program, feeds: Mapping[str, Array]) -> int:
+    """Return the samples of a run: 1 where the batch is not free throughout."""
+    outside = (*program.inputs, *program.outputs)
+    if not all(info.shape and isinstance(info.shape[0], str) for info in outside):
+        return 1
+    counts = {len(feeds[info.name]) for info in program.inputs}
+    return counts.pop() if len(counts) == 1 else 1
 
 
 def _single(step: PhotonicStep | ReprogrammedStep, name: str, x: Array) -> NDArray[np.float32]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +27,16 @@ from photonpu.simulator.slabs import Slab
 
 Singles = NDArray[np.float32]
 Longs = NDArray[np.int64]
-Run = Callable[[Singles, int], Singles]  # input and index of its first sample to output
+#: Input, index of its first sample, bytes that a slab of it may take; to the output.
+Run = Callable[[Singles, int, int], Singles]
 _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
 
 
 def layer(
-    bank: TileBank, step: PhotonicStep, matrices: NDArray[np.float64], receiver: Receiver
+    bank: TileBank,
+    step: PhotonicStep,
+    matrices: Callable[[TileBank], NDArray[np.float64]],
+    receiver: Receiver,
 ) -> Run:
     """Prepare a step for running.
 
@@ -41,29 +47,37 @@ def layer(
     step
         The step.
     matrices
-        (T, N, N) of one chip, as `photonpu.simulator.engine.tile_matrices` gives them.
+        Gives what tiles multiply by on one chip, (T, N, N), as `engine.bank_matrices` does.
     receiver
         Converters and detector.
 
     Returns
     -------
     callable
-        Takes the input tensor and the index of its first sample, gives the output tensor.
+        Takes the input tensor, the index of its first sample, and the bytes that a slab may take;
+        gives the output tensor.
     """
-    packed = tuple(
-        panels(bank, matrices, tiles, step.input_range, receiver.adc_levels, tiles[0])
-        for tiles in step.tiles
-    )
-    return lambda x, first: run(x, step, packed, receiver, first)
+    packed = []
+    for first, last in step.tiles:
+        tiles = part(bank, first, last)
+        span, found = (0, len(tiles)), matrices(tiles)
+        packed.append(panels(tiles, found, span, step.input_range, receiver.adc_levels, first))
+    return partial(run, step=step, packed=tuple(packed), receiver=receiver)
+
+
+def part(bank: TileBank, first: int, last: int) -> TileBank:
+    """Return tiles from the first to the last + 1 of a bank, without a copy."""
+    return TileBank(*(getattr(bank, field.name)[first:last] for field in fields(TileBank)))
 
 
 def run(
     x: Singles,
+    first_sample: int,
+    scratch_bytes: int = slabs.SCRATCH_BYTES,
+    *,
     step: PhotonicStep,
     packed: tuple[Panels, ...],
     receiver: Receiver,
-    first_sample: int,
-    scratch_bytes: int = slabs.SCRATCH_BYTES,
 ) -> Singles:
     """Run a step: one ADC sample for each output of each tile, where there is an ADC.
 
@@ -71,16 +85,16 @@ def run(
     ----------
     x
         The step's input tensor.
+    first_sample
+        Index of the batch's first sample, which keys the noise.
+    scratch_bytes
+        About how much of the tensor is laid out at once. The output has the same bits for any.
     step
         What to run.
     packed
         The tiles of each stream.
     receiver
         Converters and detector.
-    first_sample
-        Index of the batch's first sample, which keys the noise.
-    scratch_bytes
-        About how much of the tensor is laid out at once. The output has the same bits for any.
 
     Returns
     -------

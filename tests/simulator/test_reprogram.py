@@ -108,7 +108,7 @@ def test_matrices_decomposed_one_by_one_give_the_same_bits(
     program, x = compiled(), feeds(3)
     (together,) = photonpu.Session(program).run(None, x)
 
-    monkeypatch.setattr(reprogram, "_CHUNK_TILES", 1)
+    monkeypatch.setattr(reprogram, "CHUNK_TILES", 1)
     (alone,) = photonpu.Session(program).run(None, x)
 
     npt.assert_array_equal(alone, together)

@@ -61,7 +61,7 @@ def outputs(
     )
     receiver = replace(RECEIVER, sampling=sampling)
     packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver.adc_levels, 0)
-    return streaming.run(x, step, (packed,), receiver, 5, scratch_bytes)
+    return streaming.run(x, 5, scratch_bytes, step=step, packed=(packed,), receiver=receiver)
 
 
 @given(convolutions(), st.integers(1, 6000), st.sampled_from(["exact", "fast", "merged"]))
