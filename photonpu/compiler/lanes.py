@@ -20,7 +20,8 @@ from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import MatrixProduct
 from photonpu.compiler.lowerings.dense import LAST
 from photonpu.compiler.operations import PRODUCTS
-from photonpu.compiler.pipeline import Array, Observed, observe, placed, profiler, work
+from photonpu.compiler.pipeline import Array, profiler, work
+from photonpu.compiler.placement import Observed, observe, placed
 from photonpu.compiler.remedies import remedy
 from photonpu.errors import InputError, ModelError
 from photonpu.hardware import Machine

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,13 @@ from photonpu.compiler import (
     simplifier,
     weights,
 )
-from photonpu.compiler.activations import ActivationProduct, FactorRanges
 from photonpu.compiler.batches import truly_free
-from photonpu.compiler.calibrate import Ranges, Tiles
+from photonpu.compiler.calibrate import Ranges
 from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.limits import DEFAULT, Limits
-from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
+from photonpu.compiler.placement import Layer, Observed, lowered, measured, observe
 from photonpu.errors import PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
 from photonpu.program import (
@@ -44,29 +43,12 @@ from photonpu.program import (
     TileBank,
     windows,
 )
-from photonpu.program.tiles import bank_all, cut, one_blas_thread
+from photonpu.program.tiles import bank_all
 
 if TYPE_CHECKING:
     import onnx
 
 Array = NDArray[np.generic]
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A photonic node on its way: its product, its tiles, and their place in the bank."""
-
-    node: Node
-    product: MatrixProduct
-    tiles: tuple[Tiles, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """A node on its way whose factors are two activations."""
-
-    node: Node
-    product: ActivationProduct
 
 
 def compile(
@@ -134,9 +116,9 @@ def compile(
     first = float_network.run(samples[0])
     observed = observe(first)
     graph, held_batch = truly_free(graph, float_network, samples[0])
-    layers, products = _lowered(graph, machine, observed, choice, kept)
+    layers, products = lowered(graph, machine, observed, choice, kept)
     runs = chain([first], map(float_network.run, samples[1:]))
-    ranges, factor_ranges = _measure(layers, products, runs, machine)
+    ranges, factor_ranges = measured(layers, products, runs, machine)
     on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
         **_photonic_steps(layers, ranges, observed),
         **{
@@ -213,100 +195,12 @@ def shapes_of(
     return {name: np.shape(calibration[name]) for name in free if name in calibration}
 
 
-class Observed(NamedTuple):
-    """What one run of the float network shows: every tensor's shape and type."""
-
-    shapes: Mapping[str, tuple[int, ...]]
-    dtypes: Mapping[str, np.dtype[np.generic]]
-
-
 def profiler(graph: Graph) -> calibrate.Profiler:
     """Load the float network so that it hands out every tensor."""
     inputs = {info.name: np.dtype(info.dtype) for info in graph.inputs}
     tensors = tuple(name for node in graph.nodes for name in node.writes)
     model = segments.model(graph, graph.nodes, tuple(inputs), tensors, inputs)
     return calibrate.Profiler(model, segments.apart(graph, graph.nodes))
-
-
-def observe(values: Mapping[str, object]) -> Observed:
-    """Note the shape and type of every tensor of a run; sequences and the like have neither."""
-    arrays = {n: np.asarray(v) for n, v in values.items() if isinstance(v, np.ndarray | np.generic)}
-    return Observed(
-        {name: array.shape for name, array in arrays.items()},
-        {name: array.dtype for name, array in arrays.items()},
-    )
-
-
-def placed(
-    node: Node,
-    graph: Graph,
-    machine: Machine,
-    observed: Observed,
-    choice: Choice,
-    kept: Mapping[str, str],
-) -> MatrixProduct | ActivationProduct | str:
-    """Return what a node becomes on the mesh, or why it stays digital.
-
-    Parameters
-    ----------
-    node
-        One of the graph's nodes.
-    graph, machine, observed
-        The network, what it is for, and what one run of it showed.
-    choice
-        What the user decides.
-    kept
-        By it, the nodes that stay digital and why.
-    """
-    if node.name in kept and not node.domain and node.op in LOWERINGS:
-        return kept[node.name]
-    if node.operator in passes.REWRITES:
-        return passes.why_digital(node, graph)
-    product = lower(node, graph, observed.shapes)
-    if isinstance(product, str) and choice.activation_products == "mesh":
-        found = activations.activation_product(
-            node, graph, observed.shapes, observed.dtypes, machine.mesh.ports
-        )
-        return found or product
-    return product
-
-
-def _lowered(
-    graph: Graph, machine: Machine, observed: Observed, choice: Choice, kept: Mapping[str, str]
-) -> tuple[list[Layer], list[Factors]]:
-    """Lower every node that is a product, and cut those with constant matrices into tiles."""
-    layers, products = [], []
-    for node in graph.nodes:
-        product = placed(node, graph, machine, observed, choice, kept)
-        if isinstance(product, MatrixProduct):
-            tiles = tuple(Tiles(*cut(w, machine.mesh.ports)) for w in product.weights)
-            layers.append(Layer(node, product, tiles))
-        elif isinstance(product, ActivationProduct):
-            products.append(Factors(node, product))
-    return layers, products
-
-
-def _measure(
-    layers: list[Layer],
-    products: list[Factors],
-    runs: Iterable[Mapping[str, Array]],
-    machine: Machine,
-) -> tuple[dict[str, Ranges], dict[str, FactorRanges]]:
-    """Return the range that each product needs over all runs of the float network."""
-    ranges: dict[str, Ranges] = {}
-    factor_ranges: dict[str, FactorRanges] = {}
-    for values in runs:
-        for layer in layers:
-            product = layer.product
-            with one_blas_thread():
-                found = calibrate.measure(values[product.input], product.geometry, layer.tiles)
-            ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
-        for pair in products:
-            name = pair.node.name
-            factor_ranges[name] = activations.measure(
-                pair.product, values, machine, factor_ranges.get(name)
-            )
-    return ranges, factor_ranges
 
 
 def _bank(layers: list[Layer], ranges: Mapping[str, Ranges], machine: Machine) -> TileBank:

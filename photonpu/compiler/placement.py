@@ -1,0 +1,126 @@
+"""Where each node of a network runs, and what the mesh makes of those that run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.compiler import activations, calibrate, passes
+from photonpu.compiler.activations import ActivationProduct, FactorRanges
+from photonpu.compiler.calibrate import Ranges, Tiles
+from photonpu.compiler.choice import Choice
+from photonpu.compiler.graph import Graph, Node
+from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
+from photonpu.hardware import Machine
+from photonpu.program.tiles import cut, one_blas_thread
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A photonic node on its way: its product, its tiles, and their place in the bank."""
+
+    node: Node
+    product: MatrixProduct
+    tiles: tuple[Tiles, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """A node on its way whose factors are two activations."""
+
+    node: Node
+    product: ActivationProduct
+
+
+class Observed(NamedTuple):
+    """What one run of the float network shows: every tensor's shape and type."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, np.dtype[np.generic]]
+
+
+def observe(values: Mapping[str, object]) -> Observed:
+    """Note the shape and type of every tensor of a run; sequences and the like have neither."""
+    arrays = {n: np.asarray(v) for n, v in values.items() if isinstance(v, np.ndarray | np.generic)}
+    return Observed(
+        {name: array.shape for name, array in arrays.items()},
+        {name: array.dtype for name, array in arrays.items()},
+    )
+
+
+def placed(
+    node: Node,
+    graph: Graph,
+    machine: Machine,
+    observed: Observed,
+    choice: Choice,
+    kept: Mapping[str, str],
+) -> MatrixProduct | ActivationProduct | str:
+    """Return what a node becomes on the mesh, or why it stays digital.
+
+    Parameters
+    ----------
+    node
+        One of the graph's nodes.
+    graph, machine, observed
+        The network, what it is for, and what one run of it showed.
+    choice
+        What the user decides.
+    kept
+        By it, the nodes that stay digital and why.
+    """
+    if node.name in kept and not node.domain and node.op in LOWERINGS:
+        return kept[node.name]
+    if node.operator in passes.REWRITES:
+        return passes.why_digital(node, graph)
+    product = lower(node, graph, observed.shapes)
+    if isinstance(product, str) and choice.activation_products == "mesh":
+        found = activations.activation_product(
+            node, graph, observed.shapes, observed.dtypes, machine.mesh.ports
+        )
+        return found or product
+    return product
+
+
+def lowered(
+    graph: Graph, machine: Machine, observed: Observed, choice: Choice, kept: Mapping[str, str]
+) -> tuple[list[Layer], list[Factors]]:
+    """Lower every node that is a product, and cut those with constant matrices into tiles."""
+    layers, products = [], []
+    for node in graph.nodes:
+        product = placed(node, graph, machine, observed, choice, kept)
+        if isinstance(product, MatrixProduct):
+            tiles = tuple(Tiles(*cut(w, machine.mesh.ports)) for w in product.weights)
+            layers.append(Layer(node, product, tiles))
+        elif isinstance(product, ActivationProduct):
+            products.append(Factors(node, product))
+    return layers, products
+
+
+def measured(
+    layers: list[Layer],
+    products: list[Factors],
+    runs: Iterable[Mapping[str, Array]],
+    machine: Machine,
+) -> tuple[dict[str, Ranges], dict[str, FactorRanges]]:
+    """Return the range that each product needs over all runs of the float network."""
+    ranges: dict[str, Ranges] = {}
+    factor_ranges: dict[str, FactorRanges] = {}
+    for values in runs:
+        for layer in layers:
+            product = layer.product
+            with one_blas_thread():
+                found = calibrate.measure(values[product.input], product.geometry, layer.tiles)
+            ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
+        for pair in products:
+            name = pair.node.name
+            factor_ranges[name] = activations.measure(
+                pair.product, values, machine, factor_ranges.get(name)
+            )
+    return ranges, factor_ranges
