@@ -28,7 +28,7 @@ _TURNS = 3
 
 
 @jit(fastmath=_CONTRACT)
-def _times(a: Four, b: Four) -> Four:
+def times(a: Four, b: Four) -> Four:
     """Return the product of two 2x2 matrices, each row by row."""
     return (
         a[0] * b[0] + a[1] * b[2],
@@ -39,13 +39,13 @@ def _times(a: Four, b: Four) -> Four:
 
 
 @jit(fastmath=_CONTRACT)
-def _adjoint(a: Four) -> Four:
+def adjoint(a: Four) -> Four:
     """Return the conjugate transpose of a 2x2 matrix."""
     return a[0].conjugate(), a[2].conjugate(), a[1].conjugate(), a[3].conjugate()
 
 
 @jit(fastmath=_CONTRACT)
-def _parts(alpha: float, beta: float) -> tuple[Four, Four]:
+def halves(alpha: float, beta: float) -> tuple[Four, Four]:
     """Return X and Y of ``T = (X + e^{i theta} Y) diag(e^{i phi}, 1)``."""
     s_plus, c_plus = sincos(alpha + beta)
     s_minus, c_minus = sincos(alpha - beta)
@@ -65,16 +65,16 @@ def _parts(alpha: float, beta: float) -> tuple[Four, Four]:
 
 
 @jit(fastmath=_CONTRACT)
-def _block(parts: tuple[Four, Four], inner: complex, outer: complex, before: Four) -> Four:
+def block(parts: tuple[Four, Four], inner: complex, outer: complex, before: Four) -> Four:
     """Return the matrix of one interferometer, with what stands before it."""
     x, y = parts
-    block = (
+    bare = (
         (x[0] + inner * y[0]) * outer,
         x[1] + inner * y[1],
         (x[2] + inner * y[2]) * outer,
         x[3] + inner * y[3],
     )
-    return _times(block, before)
+    return times(bare, before)
 
 
 @jit(fastmath=_CONTRACT)
@@ -95,7 +95,7 @@ def _best(
 
 
 @jit(fastmath=_CONTRACT)
-def _mix(field: Floats, m: int, p: int, block: Four) -> None:
+def mix(field: Floats, m: int, p: int, block: Four) -> None:
     """Multiply rows `m` and `p` of `field` (W, 2, width) by a 2x2 matrix."""
     ar, ai, br, bi = block[0].real, block[0].imag, block[1].real, block[1].imag
     cr, ci, dr, di = block[2].real, block[2].imag, block[3].real, block[3].imag
@@ -113,7 +113,7 @@ def _mix(field: Floats, m: int, p: int, block: Four) -> None:
 
 
 @jit(fastmath=_SUMS)
-def _dot(a: Floats, b: Floats) -> complex:
+def dot(a: Floats, b: Floats) -> complex:
     """Return the sum of the products of two rows (2, width), without conjugation."""
     a_real, a_imag, b_real, b_imag = a[0], a[1], b[0], b[1]
     real = 0.0
@@ -144,33 +144,33 @@ def _pass(
     for step in range(mzis):
         k = step if forward else mzis - 1 - step
         m, p = plan.row[k], plan.partner[k]
-        parts = _parts(alpha[k], beta[k])
+        parts = halves(alpha[k], beta[k])
         before = (1.0 + 0.0j, 0.0j, 0.0j, 1.0 + 0.0j)
         if plan.third:
             s, c = sincos(0.25 * math.pi + gamma[k])
             before = (complex(c, 0.0), complex(0.0, s), complex(0.0, s), complex(c, 0.0))
-        old = _adjoint(_block(parts, inner[k], outer[k], before))
+        old = adjoint(block(parts, inner[k], outer[k], before))
         if forward:
-            _mix(left, m, p, (old[0], old[2], old[1], old[3]))
+            mix(left, m, p, (old[0], old[2], old[1], old[3]))
         else:
-            _mix(right, m, p, old)
+            mix(right, m, p, old)
         around = (
-            _dot(right[m], left[m]),
-            _dot(right[m], left[p]),
-            _dot(right[p], left[m]),
-            _dot(right[p], left[p]),
+            dot(right[m], left[m]),
+            dot(right[m], left[p]),
+            dot(right[p], left[m]),
+            dot(right[p], left[p]),
         )
-        around = _times(before, around)
+        around = times(before, around)
         inner[k], outer[k] = _best(parts, around, inner[k], outer[k])
-        new = _block(parts, inner[k], outer[k], before)
+        new = block(parts, inner[k], outer[k], before)
         if forward:
-            _mix(right, m, p, new)
+            mix(right, m, p, new)
         else:
-            _mix(left, m, p, (new[0], new[2], new[1], new[3]))
+            mix(left, m, p, (new[0], new[2], new[1], new[3]))
 
 
 @jit(fastmath=_CONTRACT)
-def _load(goal: Complexes, psi: Floats, left: Floats) -> None:
+def load(goal: Complexes, psi: Floats, left: Floats) -> None:
     """Fill `left` with the conjugate of `goal`, row ``n`` times ``e^{i psi[n]}``."""
     left[:] = 0.0
     ports = psi.size
@@ -183,7 +183,7 @@ def _load(goal: Complexes, psi: Floats, left: Floats) -> None:
 
 
 @jit(fastmath=_CONTRACT)
-def _light(right: Floats, ports: int) -> None:
+def light(right: Floats, ports: int) -> None:
     """Fill `right` with unit light at each input, a column each."""
     right[:] = 0.0
     for n in range(ports):
@@ -210,20 +210,20 @@ def _refine(
     left = np.empty((plan.waveguides, 2, ports))
     overlap = 0.0
     for sweep in range(sweeps + 1):
-        _load(goal, psi, left)
+        load(goal, psi, left)
         if sweep == 0:
-            _light(right, ports)
+            light(right, ports)
             for k in range(theta.size):
-                new = _whole(plan, splitters, k, inner[k], outer[k])
-                _mix(right, plan.row[k], plan.partner[k], new)
+                new = whole(plan, splitters, k, inner[k], outer[k])
+                mix(right, plan.row[k], plan.partner[k], new)
         else:
             _pass(right, left, inner, outer, plan, splitters, False)
-            _light(right, ports)
+            light(right, ports)
             _pass(right, left, inner, outer, plan, splitters, True)
         overlap = 0.0
-        _load(goal, np.zeros(ports), left)
+        load(goal, np.zeros(ports), left)
         for n in range(ports):
-            z = _dot(right[n], left[n])
+            z = dot(right[n], left[n])
             psi[n] = wrap(-arctan2(z.imag, z.real))
             overlap += abs(z)
     for k in range(theta.size):
@@ -233,7 +233,7 @@ def _refine(
 
 
 @jit(fastmath=_CONTRACT)
-def _whole(
+def whole(
     plan: Plan, splitters: tuple[Floats, Floats, Floats], k: int, inner: complex, outer: complex
 ) -> Four:
     """Return the matrix of interferometer `k` with what stands before it."""
@@ -241,7 +241,7 @@ def _whole(
     if plan.third:
         s, c = sincos(0.25 * math.pi + splitters[2][k])
         before = (complex(c, 0.0), complex(0.0, s), complex(0.0, s), complex(c, 0.0))
-    return _block(_parts(splitters[0][k], splitters[1][k]), inner, outer, before)
+    return block(halves(splitters[0][k], splitters[1][k]), inner, outer, before)
 
 
 @jit(parallel=True, fastmath=_CONTRACT)

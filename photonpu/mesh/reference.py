@@ -282,8 +282,8 @@ def tile_matrices(
 
     Phases are corrected for the known splitter errors, unless they are as programmed; rounded to
     what the converters can set, or stuck; moved by the heat of their neighbours and by static
-    errors, in this order. Light then meets the actual splitters and losses. An attenuator passes ``sin(theta/2)``; the phase that its
-    splitter errors add is owed to the mesh of U.
+    errors, in this order. Light then meets the actual splitters and losses. An attenuator passes
+    ``sin(theta/2)``; the phase that its splitter errors add is owed to the mesh of U.
 
     Parameters
     ----------
@@ -325,11 +325,11 @@ def tile_matrices(
             owed = np.stack([np.zeros(ports), -np.angle(attenuation(column, a, b))])
             errors_known = known.into[c], known.out[c], known.third[c]
             *wanted, _ = correct(theta[t], phi[t], psi[t], owed, plan, *errors_known)
-        column = _alive(_coded(column, plan), errors.attenuator_stuck[c])
+        column = _alive(code_of(column, plan), errors.attenuator_stuck[c])
         column = _heated(column, line) + errors.attenuator[c]
         fields = attenuation(column, splitters.attenuator_into[c], splitters.attenuator_out[c])
         real = splitters.into[c], splitters.out[c], splitters.third[c]
-        coded = _alive(_coded(np.concatenate(wanted, axis=1), plan), errors.stuck[c])
+        coded = _alive(code_of(np.concatenate(wanted, axis=1), plan), errors.stuck[c])
         meshes = np.stack([_heated(phases, within) for phases in coded]) + errors.mesh[c]
         inner, outer, last = np.split(meshes, [len(plan.row), 2 * len(plan.row)], axis=1)
         first, second = matrix(inner, outer, last, plan, *real, errors.gain[c])
@@ -337,7 +337,7 @@ def tile_matrices(
     return result
 
 
-def _coded(phase: Floats, plan: Plan) -> Floats:
+def code_of(phase: Floats, plan: Plan) -> Floats:
     """Return phases as converters set them: in [0, 2 pi), the nearest of their steps."""
     wrapped = wrap(phase)
     if plan.unit > 0.0:

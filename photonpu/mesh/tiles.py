@@ -31,14 +31,15 @@ def tile_matrices(
     *,
     sources: frozenset[str] = frozenset(),
     programmed: bool = False,
+    detuning: float = 0.0,
 ) -> Complexes:
     """Return the field transfer of tiles ``U diag(a) V^H``, as programmed on a chip.
 
     Where the machine corrects locally, phases are first corrected for the chip's splitter errors,
     unless they were programmed for the chip. Then they are wrapped to [0, 2 pi) and rounded
-    (source ``"dac"``), those of dead shifters are stuck (``"dead"``), all moved by thermal crosstalk
-    (``"crosstalk"``) and by static errors (``"phase"``); light meets the actual splitters
-    (``"splitter"``) and losses (``"loss"``). With no source the product is exact.
+    (source ``"dac"``), those of dead shifters are stuck (``"dead"``), and all are moved by thermal
+    crosstalk (``"crosstalk"``) and by static errors (``"phase"``); light meets the actual
+    splitters (``"splitter"``) and losses (``"loss"``). With no source the product is exact.
 
     Parameters
     ----------
@@ -58,6 +59,9 @@ def tile_matrices(
         Names of what acts; names of other sources are passed over.
     programmed
         Whether the phases are for this chip already: then nothing corrects them again.
+    detuning
+        By how much every splitter's angle differs from the one that correction knows, rad: that
+        of another wavelength does.
 
     Returns
     -------
@@ -74,6 +78,8 @@ def tile_matrices(
 
     _check(theta, phi, psi, attenuator, core, chip)
     actual, known = _splitters(chip, machine, sources)
+    if detuning:
+        actual = Splitters(*(frozen(errors + detuning) for errors in actual))
     result: Complexes = kernels.tile_matrices(
         frozen(theta),
         frozen(phi),

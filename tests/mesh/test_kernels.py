@@ -18,9 +18,11 @@ from photonpu.mesh import (
     kernels_elimination,
     kernels_math,
     kernels_refine,
+    kernels_settle,
     layouts,
     reference,
     reference_refine,
+    reference_settle,
 )
 from photonpu.mesh.crosstalk import couplings
 from photonpu.mesh.values import Errors, Plan, Splitters, frozen, frozen_ints
@@ -105,6 +107,26 @@ def test_refine_agrees_with_its_reference(
     npt.assert_allclose(fast_overlap, overlap, atol=1e-10)
     for found, expected in zip(fast, literal, strict=True):
         npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-7)
+
+
+@given(plans(most=5), st.sampled_from([(0.0, 0.0), (math.pi / 8, 0.0), (0.0, 0.05)]))
+def test_settle_agrees_with_its_reference(
+    mesh: tuple[Plan, int, np.random.Generator], dac: tuple[float, float]
+) -> None:
+    plan, ports, rng = mesh
+    mzis, shape = len(plan.row), (2, 2 * len(plan.row) + ports)
+    goals = rng.normal(size=(2, ports, ports, 2)) @ [1.0, 1.0j]
+    goals.flags.writeable = False
+    phase, offset = frozen(rng.uniform(0.0, 6.0, shape)), frozen(rng.normal(0.0, 0.1, shape))
+    free = rng.uniform(size=shape) < 0.8
+    free.flags.writeable = False
+    alpha, beta, gamma = map(frozen, rng.normal(0.0, 0.1, (3, 2, mzis)))
+    plan = plan._replace(step=dac[0], unit=dac[1])
+    columns = frozen_ints(np.unique([0, mzis // 2, mzis]) if any(dac) else [])
+    arguments = (goals, phase, offset, free, plan, alpha, beta, gamma, columns, 2)
+    found, expected = kernels_settle.settle(*arguments), reference_settle.settle(*arguments)
+    npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-6)
+    npt.assert_allclose(np.exp(1j * found[~free]), np.exp(1j * phase[~free]), atol=1e-12)
 
 
 @given(
