@@ -2,9 +2,14 @@
 
 Balanced homodyne detection: a signal of power ``P_s`` and a local oscillator of power ``P_LO``
 beat to the current ``2 R sqrt(P_s P_LO)``, on the shot noise of all that is detected and the
-amplifier's thermal noise (Collett, Loudon and Gardiner, J. Mod. Opt. 34, 881 (1987)). The laser's
-intensity noise is left out: at -150 dB/Hz and a common-mode rejection of 30 dB it is 25 dB below
-the shot noise of a local oscillator of 1 mW.
+amplifier's thermal noise (Collett, Loudon and Gardiner, J. Mod. Opt. 34, 881 (1987)).
+
+Direct differential detection: one photodiode reads the intensity of signal and oscillator
+together, the vector passes a second time with its sign turned, and the difference of both
+currents is ``4 R sqrt(P_s P_LO)``; each reading has the noise of all the light that it sees.
+
+The laser is sized for shot, dark and thermal noise. Its own intensity noise grows with it and is
+left to `intensity_variance`.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from photonpu.units import ELECTRON_C, db_to_power
 
 
 class SampleVariance(NamedTuple):
-    """Variance of one ADC sample ``y``: ``shot_floor + shot_slope * y**2 + thermal``.
+    """Variance of one ADC sample ``y``: ``shot_floor + shot_slope * y**2 + dark + thermal``.
 
     In units of the square of one port's full-scale field at the detector: ``y`` is 1 when all of
     one port's full-scale light reaches one detector.
@@ -28,11 +33,21 @@ class SampleVariance(NamedTuple):
 
     shot_floor: float
     shot_slope: float
+    dark: float
     thermal: float
 
     def at(self, output: float) -> float:
         """Return the variance of a sample of value `output`."""
-        return self.shot_floor + self.shot_slope * output**2 + self.thermal
+        return self.shot_floor + self.shot_slope * output**2 + self.dark + self.thermal
+
+
+class CurrentVariance(NamedTuple):
+    """Variances of the current of one photodiode and its amplifier, A^2; see `current_variance`."""
+
+    shot: float
+    dark: float
+    thermal: float
+    intensity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,34 +128,90 @@ class _Path(NamedTuple):
 
 
 class _Receiver(NamedTuple):
-    """A balanced detector of the signal power P and oscillator power L, both in W.
+    """A detector of the signal power P and oscillator power L, both in W.
 
     Its current squared is ``gain P L``, with the variance ``shot (P + L) + floor``, in A^2.
     """
 
     gain: float
     shot: float
-    floor: float
+    dark: float
     thermal: float
 
     @classmethod
     def of(cls, machine: Machine) -> _Receiver:
-        detector = machine.detector
-        bandwidth_hz = machine.clock_ghz * 1e9 / 2.0  # integrate and dump
-        charge = 2.0 * ELECTRON_C * bandwidth_hz
-        dark = charge * 2.0 * detector.dark_current_na * 1e-9  # two photodiodes
-        thermal = (detector.tia_noise_pa_per_rthz * 1e-12) ** 2 * bandwidth_hz
-        responsivity = detector.responsivity_a_per_w
-        return cls(4.0 * responsivity**2, charge * responsivity, dark + thermal, thermal)
+        """Return the detector of a machine: a balanced pair, or a photodiode that reads twice."""
+        passes = machine.detector.passes
+        one = current_variance(machine, 1.0)
+        responsivity = machine.detector.responsivity_a_per_w
+        return cls(
+            gain=(2.0 * passes * responsivity) ** 2,
+            shot=passes * one.shot,
+            dark=2.0 * one.dark,  # of two photodiodes, or of two readings
+            thermal=passes * one.thermal,
+        )
+
+    @property
+    def floor(self) -> float:
+        return self.dark + self.thermal
 
     def variance(self, signal_w: float, oscillator_w: float) -> SampleVariance:
         full_scale = self.gain * signal_w * oscillator_w
-        dark = self.floor - self.thermal
         return SampleVariance(
-            (self.shot * oscillator_w + dark) / full_scale,
+            self.shot * oscillator_w / full_scale,
             self.shot * signal_w / full_scale,
+            self.dark / full_scale,
             self.thermal / full_scale,
         )
+
+
+def current_variance(machine: Machine, power_w: float) -> CurrentVariance:
+    """Return the noise of the current ``R P`` of one photodiode on which `power_w` falls.
+
+    In the bandwidth ``B`` of half the clock (integrate and dump): shot noise ``2 q R P B``, that
+    of the dark current ``2 q I_d B``, the amplifier's ``i_n^2 B`` and the laser's
+    ``10^(RIN/10) (R P)^2 B`` (Agrawal, Fiber-Optic Communication Systems (2010), chapter 4).
+    """
+    detector = machine.detector
+    bandwidth_hz = _bandwidth_hz(machine)
+    charge = 2.0 * ELECTRON_C * bandwidth_hz
+    current = detector.responsivity_a_per_w * power_w
+    return CurrentVariance(
+        shot=charge * current,
+        dark=charge * detector.dark_current_na * 1e-9,
+        thermal=(detector.tia_noise_pa_per_rthz * 1e-12) ** 2 * bandwidth_hz,
+        intensity=_relative_intensity(machine) * current**2,
+    )
+
+
+def intensity_variance(machine: Machine, link: LinkBudget) -> tuple[float, float]:
+    """Return what the laser's intensity noise adds to a sample: floor, and slope of ``y**2``.
+
+    Signal and oscillator come of one laser, so that their beat fluctuates as its power does. The
+    oscillator's own fluctuation reaches a balanced pair through its imbalance only; two readings
+    of one photodiode do not cancel it, since the laser changes from one to the other. The light
+    of the signal alone is neglected beside the oscillator's.
+
+    Returns
+    -------
+    tuple of float
+        In units of the square of one port's full-scale field.
+    """
+    relative = _relative_intensity(machine)
+    ratio = link.local_oscillator_w / link.signal_power_w
+    if machine.detector.readout == "direct":
+        return relative * ratio / 8.0, 0.75 * relative
+    return relative * ratio / 4.0 * db_to_power(machine.detector.cmrr_db), relative
+
+
+def _bandwidth_hz(machine: Machine) -> float:
+    return machine.clock_ghz * 1e9 / 2.0  # integrate and dump
+
+
+def _relative_intensity(machine: Machine) -> float:
+    """Return the variance of the laser's power, relative to its square, in the bandwidth."""
+    rin_db = machine.optics.rin_db_per_hz
+    return 0.0 if rin_db is None else db_to_power(-rin_db) * _bandwidth_hz(machine)
 
 
 def _size(machine: Machine, receiver: _Receiver, path: _Path) -> tuple[float, float]:

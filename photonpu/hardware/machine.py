@@ -48,6 +48,7 @@ _UNITS = {
     "_mb": "MB",
     "_ghz": "GHz",
     "_bits": "bit",
+    "_enob": "bit",
     "_v": "V",
 }
 

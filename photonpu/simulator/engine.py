@@ -22,12 +22,17 @@ def tile_matrices(
 
 
 def bank_matrices(
-    bank: TileBank, machine: Machine, chip: Chip, sources: frozenset[str]
+    bank: TileBank,
+    machine: Machine,
+    chip: Chip,
+    sources: frozenset[str],
+    detuning: float = 0.0,
 ) -> NDArray[np.float64]:
     """Return what tiles multiply by on one chip, in units of their scale.
 
     Homodyne detection reads the field's component in phase with the local oscillator: the real
-    part. The mean loss over the paths of a mesh is calibrated out, its spread is not.
+    part. The mean loss over the paths of a mesh is calibrated out, its spread is not. Splitters
+    differ by the angle `detuning` from what they are programmed for.
 
     Returns
     -------
@@ -46,6 +51,7 @@ def bank_matrices(
             chip,
             machine,
             sources=sources & _CHIP_SOURCES,
+            detuning=detuning,
         ).real
     if "loss" in sources:
         passed = 2 * (machine.mesh.ports - 1) + 1  # MZIs that a path meets on average

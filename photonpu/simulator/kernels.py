@@ -29,7 +29,7 @@ from photonpu.simd import (
     sqrt,
     store,
 )
-from photonpu.simulator.kernels_normal import TOGETHER, Key, coarse_normals, normals
+from photonpu.simulator.kernels_normal import TOGETHER, Key, coarse_normals, dithers, normals
 
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -43,13 +43,19 @@ _F = np.float32
 # How detector noise is drawn: not at all; a number for each sample; a coarser one, for half the
 # work; one for each output, of the variance of all its samples together.
 SILENT, EXACT, FAST, MERGED = range(4)
+
+# Where the lanes of a register have what: the ADC's steps in one unit of output (1 for no ADC),
+# the layer's units in one step, the detector's offset in steps, the variance of its noise at zero,
+# and that for each unit of the squared length of the tile's input.
+STEPS, UNIT, SHIFT, FLOOR, SHARE = (LANES * i for i in range(5))
+QUANTITIES = 5
 _product = make_panel_product(TOGETHER, 1)
 
 
 @jit()
-def _digitise(y: Any, levels: float, inverse: Any) -> Any:
+def _digitise(y: Any, levels: float, inverse: Any, shift: Any) -> Any:
     """Round a register of outputs to codes of the ADC."""
-    code = minimum(rint(y * inverse), spread_singles(_F(levels)))
+    code = minimum(rint(fma(y, inverse, shift)), spread_singles(_F(levels)))
     return maximum(code, spread_singles(_F(-levels)))
 
 
@@ -74,7 +80,8 @@ def _detect(
     stride: int,
     lanes: int,
     lane: int,
-    receiver: tuple[float, float, float],
+    powers: Any,
+    receiver: tuple[float, float, bool],
     sampling: int,
     draw: tuple[int, int, int],
     key: Key,
@@ -86,37 +93,54 @@ def _detect(
     register.
     """
     y0, y1, y2, y3 = sums
-    levels, floor_variance, slope_variance = receiver
+    levels, slope_variance, dithered = receiver
+    slope = spread_singles(_F(slope_variance))
+    inverse = load_singles(lanes, lane)
+    unit = load_singles(lanes, lane + UNIT)
+    shift = load_singles(lanes, lane + SHIFT)
+    if sampling != SILENT:
+        floor = load_singles(lanes, lane + FLOOR)
+        share = load_singles(lanes, lane + SHARE)
+        f0 = fma(share, spread_singles(powers[0]), floor)
+        f1 = fma(share, spread_singles(powers[1]), floor)
+        f2 = fma(share, spread_singles(powers[2]), floor)
+        f3 = fma(share, spread_singles(powers[3]), floor)
     if sampling in (EXACT, FAST):
-        floor = spread_singles(_F(floor_variance))
-        slope = spread_singles(_F(slope_variance))
         if sampling == EXACT:
             n0, n1, n2, n3 = normals(draw[0], draw[1], draw[2], key)
         else:
             n0, n1, n2, n3 = coarse_normals(draw[0], draw[1], draw[2], key)
-        y0 = _blur(y0, n0, floor, slope)
-        y1 = _blur(y1, n1, floor, slope)
-        y2 = _blur(y2, n2, floor, slope)
-        y3 = _blur(y3, n3, floor, slope)
-    if levels > 0.0:
-        inverse = load_singles(lanes, lane)
-        y0 = _digitise(y0, levels, inverse)
-        y1 = _digitise(y1, levels, inverse)
-        y2 = _digitise(y2, levels, inverse)
-        y3 = _digitise(y3, levels, inverse)
-    unit = load_singles(lanes, lane + LANES)
+        y0 = _blur(y0, n0, f0, slope)
+        y1 = _blur(y1, n1, f1, slope)
+        y2 = _blur(y2, n2, f2, slope)
+        y3 = _blur(y3, n3, f3, slope)
+    if levels > 0.0 and dithered:
+        d0, d1, d2, d3 = dithers(draw[0], draw[1], draw[2], key)
+        y0 = _digitise(y0, levels, inverse, shift + d0)
+        y1 = _digitise(y1, levels, inverse, shift + d1)
+        y2 = _digitise(y2, levels, inverse, shift + d2)
+        y3 = _digitise(y3, levels, inverse, shift + d3)
+    elif levels > 0.0:
+        y0 = _digitise(y0, levels, inverse, shift)
+        y1 = _digitise(y1, levels, inverse, shift)
+        y2 = _digitise(y2, levels, inverse, shift)
+        y3 = _digitise(y3, levels, inverse, shift)
+    else:
+        y0 = fma(y0, inverse, shift)
+        y1 = fma(y1, inverse, shift)
+        y2 = fma(y2, inverse, shift)
+        y3 = fma(y3, inverse, shift)
     y0 = y0 * unit
     y1 = y1 * unit
     y2 = y2 * unit
     y3 = y3 * unit
     if sampling == MERGED:
-        gain = unit * load_singles(lanes, lane) if levels > 0.0 else unit
-        fixed = gain * gain * spread_singles(_F(floor_variance))
-        slope = spread_singles(_F(slope_variance))
-        _add(spread, at, fma(slope * y0, y0, fixed))
-        _add(spread, at + stride, fma(slope * y1, y1, fixed))
-        _add(spread, at + 2 * stride, fma(slope * y2, y2, fixed))
-        _add(spread, at + 3 * stride, fma(slope * y3, y3, fixed))
+        gain = unit * inverse
+        square = gain * gain
+        _add(spread, at, fma(slope * y0, y0, square * f0))
+        _add(spread, at + stride, fma(slope * y1, y1, square * f1))
+        _add(spread, at + 2 * stride, fma(slope * y2, y2, square * f2))
+        _add(spread, at + 3 * stride, fma(slope * y3, y3, square * f3))
     _add(total, at, y0)
     _add(total, at + stride, y1)
     _add(total, at + 2 * stride, y2)
@@ -157,7 +181,8 @@ def _block(
     total: int,
     spread: int,
     stride: int,
-    receiver: tuple[float, float, float],
+    power: Singles,
+    receiver: tuple[float, float, bool],
     sampling: int,
     draw: int,
     key: Key,
@@ -169,18 +194,33 @@ def _block(
     """
     first, last = vectors
     for i in range(panel.shape[0]):
-        low, high, begin, lane, place, registers, tile, register = panel[i]
+        low, high, begin, lane, place, registers, tile, register, span = panel[i]
         size = LANES * (high - low)
         for column in range(registers):
             weight = begin + column * size
-            scale = lane + 2 * LANES * column
+            scale = lane + QUANTITIES * LANES * column
             at = LANES * (place + column)
             group = draw
             for v in range(first, last, TOGETHER):
                 sums = _product(field, base, v, offset, low, high, weights, weight, size)
                 which = (group, tile, register + column)
+                shone = (_F(0.0), _F(0.0), _F(0.0), _F(0.0))
+                if power.shape[1] > 0:
+                    row = power[span]
+                    shone = (row[v], row[v + 1], row[v + 2], row[v + 3])
                 _detect(
-                    sums, total, spread, at, stride, lanes, scale, receiver, sampling, which, key
+                    sums,
+                    total,
+                    spread,
+                    at,
+                    stride,
+                    lanes,
+                    scale,
+                    shone,
+                    receiver,
+                    sampling,
+                    which,
+                    key,
                 )
                 at += TOGETHER * stride
                 group += 1
@@ -223,7 +263,8 @@ def stream(
     bias: Singles,
     lead: int,
     draw: int,
-    receiver: tuple[float, float, float],
+    power: Singles,
+    receiver: tuple[float, float, bool],
     sampling: int,
     key: Words,
     out: Singles,
@@ -251,6 +292,7 @@ def stream(
             address(total),
             address(spread),
             stride,
+            power,
             receiver,
             sampling,
             group,
@@ -271,6 +313,26 @@ def stream(
             bias[first_row:last_row],
             out,
         )
+
+
+@jit(parallel=True)
+def powers(field: Singles, base: Ints, offset: Ints, spans: Longs, power: Singles) -> None:
+    """Compute `photonpu.simulator.reference.powers`, four vectors at a time."""
+    blocks = base.size // TOGETHER
+    for task in prange(blocks * spans.shape[0]):
+        span, v = task // blocks, task % blocks * TOGETHER
+        s0 = s1 = s2 = s3 = _F(0.0)
+        for k in range(spans[span, 0], spans[span, 1]):
+            x0, x1 = field[base[v] + offset[k]], field[base[v + 1] + offset[k]]
+            x2, x3 = field[base[v + 2] + offset[k]], field[base[v + 3] + offset[k]]
+            s0 += x0 * x0
+            s1 += x1 * x1
+            s2 += x2 * x2
+            s3 += x3 * x3
+        power[span, v] = s0
+        power[span, v + 1] = s1
+        power[span, v + 2] = s2
+        power[span, v + 3] = s3
 
 
 @jit(fastmath=_FAST)

@@ -40,6 +40,7 @@ _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
 _WEYL_0 = np.uint64(0x9E3779B9)
 _WEYL_1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
+_DITHER = np.uint64(0x80000000)  # no tile has a number as large
 _F = np.float32
 
 
@@ -167,6 +168,30 @@ def coarse_normals(group: int, tile: int, column: int, key: Key) -> Any:
     n0, n1 = _coarse_pair(interleave(w0, w1))
     n2, n3 = _coarse_pair(interleave(w2, w3))
     return n0, n1, n2, n3
+
+
+@jit()
+def dithers(group: int, tile: int, column: int, key: Key) -> Any:
+    """Return numbers of four vectors, uniform from -1/2 to 1/2, that go with `coarse_normals`."""
+    c0 = spread_longs(np.uint64(group) & _LOW)
+    c1 = spread_longs(np.uint64(group) >> np.uint64(32))
+    c2 = spread_longs(np.uint64(tile) | _DITHER)
+    even = even_longs() + spread_longs(np.uint64(LANES * column))
+    odd = even + spread_longs(np.uint64(1))
+    a0, a1, a2, a3 = _philox(c0, c1, c2, even, key, 7)
+    b0, b1, b2, b3 = _philox(c0, c1, c2, odd, key, 7)
+    return (
+        _centred(interleave(a0, b0)),
+        _centred(interleave(a1, b1)),
+        _centred(interleave(a2, b2)),
+        _centred(interleave(a3, b3)),
+    )
+
+
+@jit()
+def _centred(word: Any) -> Any:
+    """Return ``(w + 0.5) / 2^32 - 0.5``."""
+    return fma(words_to_singles(word), spread_singles(_F(2.0**-32)), spread_singles(_F(-0.5)))
 
 
 @jit()

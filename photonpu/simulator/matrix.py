@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,6 +16,7 @@ from photonpu.program import (
     Window,
 )
 from photonpu.program.tiles import bank, cut
+from photonpu.simulator.noise import Named
 from photonpu.simulator.session import Session
 
 
@@ -53,7 +52,7 @@ class PhotonicMatrix:
         weight: ArrayLike,
         machine: Machine | str = "mzi64-eo",
         *,
-        noise: str | Iterable[str] = "ideal",
+        noise: Named = "ideal",
         chip: int | Chip = 0,
         seed: int = 0,
         input_range: float = 1.0,

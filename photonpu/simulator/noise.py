@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from photonpu.errors import InputError
-from photonpu.registry import Registry
+import numpy as np
+from numpy.typing import NDArray
 
-Place = Literal["chip", "input", "sample"]
+from photonpu.hardware import Chip, Machine
+from photonpu.registry import Registry
+from photonpu.simulator import detection
+from photonpu.simulator.effects import Effect
+
+Place = Literal["chip", "input", "detector", "sample"]
+#: What acts of the sources, and how strongly: a number, or measured errors (cores, ports).
+Strength = float | NDArray[np.float64]
+Act = Callable[[Machine, Chip], Effect]
+Named = str | Iterable[str] | Mapping[str, float | NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,132 +31,306 @@ class Noise:
         How it is switched on.
     place
         ``"chip"``: fixed for one chip, part of its tile matrices; ``"input"``: on each vector
-        that enters; ``"sample"``: on each sample of a detector.
+        that enters; ``"detector"``: fixed for the detectors of one chip; ``"sample"``: on each
+        sample of a detector.
     parameter
         The machine's fields that set its strength.
+    unit
+        The unit of the first of them.
     equation
         What it does, in the symbols of ``docs/physics.md``.
     source
         Where the model comes from.
+    act
+        What it does to samples; None for what acts elsewhere.
+    measured
+        What measured errors, (cores, ports), do to samples; None where there is no such thing.
+    scales
+        Whether it can be made stronger and weaker, or is on or off only.
     """
 
     name: str
     place: Place
     parameter: str
+    unit: str
     equation: str
     source: str
+    act: Act | None = None
+    measured: Callable[[NDArray[np.float64]], Effect] | None = None
+    scales: bool = True
 
 
 NOISES = Registry[Noise]("noise source")
 
 
-def _enter(name: str, place: Place, parameter: str, equation: str, source: str) -> None:
-    """Add one source to the table."""
-    NOISES.register(name)(Noise(name, place, parameter, equation, source))
+def noise_source(
+    name: str,
+    *,
+    parameter: str = "",
+    unit: str = "",
+    equation: str,
+    source: str,
+    place: Literal["detector", "sample"] = "sample",
+) -> Callable[[Act], Act]:
+    """Return a decorator that adds a source of one's own to the table.
 
-
-_enter(
-    "splitter",
-    "chip",
-    "mesh.splitter_error_rad",
-    "eta = pi/4 + alpha, alpha ~ N(0, sigma^2) for each of an MZI's two splitters",
-    "Bandyopadhyay, Hamerly, Englund, Optica 8, 1247 (2021)",
-)
-_enter(
-    "phase",
-    "chip",
-    "phase.error_rad",
-    "theta, phi, psi += N(0, sigma^2): what calibration leaves",
-    "Shen et al., Nature Photonics 11, 441 (2017)",
-)
-_enter(
-    "loss",
-    "chip",
-    "mesh.mzi_loss_db",
-    "field * 10^(-loss/20) at each MZI passed; the mean over paths is calibrated out",
-    "Clements et al., Optica 3, 1460 (2016)",
-)
-_enter(
-    "dac",
-    "chip",
-    "phase.dac_bits",
-    "phase rounded to a multiple of 2 pi / 2^bits, or to the phase of a voltage's code: "
-    "phi = pi (V / V_pi)^2",
-    "Shen et al., Nature Photonics 11, 441 (2017)",
-)
-_enter(
-    "dead",
-    "chip",
-    "phase.dead_share",
-    "shifters that are stuck at a setting; its heat and the static error of its phase stay",
-    "assumption: each shifter with the same probability, stuck anywhere in (0, 2 pi]",
-)
-_enter(
-    "crosstalk",
-    "chip",
-    "phase.crosstalk",
-    "phi_i += strength * sum_j kappa(d_ij) * phi_j on wrapped phases",
-    "Yin et al., SCATTER (2024): kappa(d) measured on heaters",
-)
-_enter(
-    "input_dac",
-    "input",
-    "converters.input_bits",
-    "x rounded to 2^(bits-1) - 1 levels a side of its calibrated range, and clipped to it",
-    "uniform quantiser",
-)
-_enter(
-    "shot",
-    "sample",
-    "optics.laser_power_mw, detector.local_oscillator_mw, detector.responsivity_a_per_w",
-    "variance 2 q R (P_signal + P_LO) B + 2 q (2 I_dark) B of the balanced photocurrent",
-    "Agrawal, Fiber-Optic Communication Systems (2010), ch. 4",
-)
-_enter(
-    "thermal",
-    "sample",
-    "detector.tia_noise_pa_per_rthz",
-    "variance i_n^2 B of the transimpedance amplifier",
-    "Agrawal, Fiber-Optic Communication Systems (2010), ch. 4",
-)
-_enter(
-    "adc",
-    "sample",
-    "converters.adc_bits",
-    "each partial sum of a K-tile rounded to 2^(bits-1) - 1 levels a side of its calibrated "
-    "range, and clipped to it",
-    "uniform quantiser",
-)
-
-PRESETS = {
-    "ideal": frozenset[str](),
-    "quantised": frozenset({"dac", "input_dac", "adc"}),
-    "full": frozenset(NOISES),
-}
-
-
-def sources(noise: str | Iterable[str]) -> frozenset[str]:
-    """Return the names of the sources that `noise` switches on.
+    It decorates a function of the machine and the chip that returns an `Effect`. The source is
+    then a part of ``noise="full"``, and can be switched on by its name.
 
     Parameters
     ----------
-    noise
-        ``"ideal"`` (none), ``"quantised"`` (the converters), ``"full"`` (all), the name of one
-        source, or several names.
+    name
+        How it is switched on.
+    parameter, unit, equation, source, place
+        As of `Noise`.
 
-    Raises
-    ------
-    photonpu.registry.UnknownNameError
-        A name is in neither table.
-    photonpu.errors.InputError
-        `noise` is neither a name nor names.
+    Examples
+    --------
+    >>> from photonpu import PhotonicMatrix
+    >>> from photonpu.simulator import Effect, noise_source
+    >>> @noise_source("pick-up", equation="variance 1e-6 of full scale", source="our lab, 2026")
+    ... def pick_up(machine, chip):
+    ...     return Effect(floor=1e-6)
+    >>> y = PhotonicMatrix([[1.0]], noise={"pick-up": 2.0}) @ [0.5]
+    >>> bool(abs(y[0] - 0.5) < 0.02)
+    True
     """
-    if isinstance(noise, str):
-        return PRESETS[noise] if noise in PRESETS else frozenset({NOISES[noise].name})
-    try:
-        names = list(noise)
-    except TypeError:
-        raise InputError(
-            f"noise={noise!r}: give 'ideal', 'quantised', 'full', or names of sources"
-        ) from None
-    return frozenset(NOISES[name].name for name in names)
+
+    def enter(act: Act) -> Act:
+        NOISES.register(name)(Noise(name, place, parameter, unit, equation, source, act))
+        return act
+
+    return enter
+
+
+def _enter(entry: Noise) -> None:
+    """Add one source to the table."""
+    NOISES.register(entry.name)(entry)
+
+
+_AGRAWAL = "Agrawal, Fiber-Optic Communication Systems (2010), ch. 4"
+_enter(
+    Noise(
+        "splitter",
+        "chip",
+        "mesh.splitter_error_rad",
+        "rad",
+        "eta = pi/4 + alpha, alpha ~ N(0, sigma^2) for each of an MZI's two splitters",
+        "Bandyopadhyay, Hamerly, Englund, Optica 8, 1247 (2021)",
+    )
+)
+_enter(
+    Noise(
+        "phase",
+        "chip",
+        "phase.error_rad",
+        "rad",
+        "theta, phi, psi += N(0, sigma^2): what calibration leaves",
+        "Shen et al., Nature Photonics 11, 441 (2017)",
+    )
+)
+_enter(
+    Noise(
+        "loss",
+        "chip",
+        "mesh.mzi_loss_db, mesh.mzi_loss_std_db",
+        "dB",
+        "field * 10^(-loss/20) at each MZI passed; the mean over paths is calibrated out",
+        "Clements et al., Optica 3, 1460 (2016)",
+        scales=False,
+    )
+)
+_enter(
+    Noise(
+        "dac",
+        "chip",
+        "phase.dac_bits",
+        "bit",
+        "phase rounded to a multiple of 2 pi / 2^bits, or to the phase of a voltage's code: "
+        "phi = pi (V / V_pi)^2",
+        "Shen et al., Nature Photonics 11, 441 (2017)",
+        scales=False,
+    )
+)
+_enter(
+    Noise(
+        "dead",
+        "chip",
+        "phase.dead_share",
+        "",
+        "shifters that are stuck at a setting; its heat and the static error of its phase stay",
+        "assumption: each shifter with the same probability, stuck anywhere in (0, 2 pi]",
+        scales=False,
+    )
+)
+_enter(
+    Noise(
+        "crosstalk",
+        "chip",
+        "phase.crosstalk",
+        "",
+        "phi_i += strength * sum_j kappa(d_ij) * phi_j on wrapped phases",
+        "Yin et al., SCATTER (2024): kappa(d) measured on heaters",
+    )
+)
+_enter(
+    Noise(
+        "jitter",
+        "sample",
+        "phase.jitter_rad",
+        "rad",
+        "theta, phi, psi += N(0, sigma^2) anew for each vector; to first order the matrix shrinks "
+        "and a sample gets the variance A |x|^2, s and A of each tile from 8 draws of its phases",
+        "first order in sigma^2, for sigma up to 0.03 rad",
+    )
+)
+_enter(
+    Noise(
+        "input_dac",
+        "input",
+        "converters.input_bits",
+        "bit",
+        "x rounded to 2^(bits-1) - 1 levels a side of its calibrated range, and clipped to it",
+        "uniform quantiser",
+        scales=False,
+    )
+)
+_enter(
+    Noise(
+        "modulator",
+        "input",
+        "optics.modulator_response",
+        "",
+        "'sine': x -> sin(pi x / 2); 'predistorted': the DAC rounds (2/pi) asin(x), so that only "
+        "its levels are uneven",
+        "field of a Mach-Zehnder modulator in push-pull: cosine of the drive",
+        scales=False,
+    )
+)
+_enter(
+    Noise(
+        "extinction",
+        "sample",
+        "optics.modulator_extinction_db",
+        "dB",
+        "shot noise of light in quadrature that leaks at x = 0: variance 2 q R epsilon^2 "
+        "P_signal B, epsilon^2 = 10^(-ER/10)",
+        "modulator with unequal arms; upper bound over the rows of a tile",
+        detection.extinction,
+    )
+)
+_enter(
+    Noise(
+        "rin",
+        "sample",
+        "optics.rin_db_per_hz, detector.cmrr_db",
+        "dB/Hz",
+        "variance r (y^2 + P_LO / (4 P_signal) 10^(-CMRR/10)), r = 10^(RIN/10) B; direct: "
+        "r (3 y^2 / 4 + P_LO / (8 P_signal))",
+        _AGRAWAL,
+        detection.intensity,
+    )
+)
+_enter(
+    Noise(
+        "shot",
+        "sample",
+        "optics.laser_power_mw, detector.local_oscillator_mw, detector.responsivity_a_per_w",
+        "mW",
+        "variance 2 q R (P_signal y^2 + P_LO) B of the photocurrent, for each pass",
+        _AGRAWAL,
+        detection.shot,
+    )
+)
+_enter(
+    Noise(
+        "dark",
+        "sample",
+        "detector.dark_current_na",
+        "nA",
+        "variance 2 q (2 I_dark) B of two photodiodes, or of two passes",
+        _AGRAWAL,
+        detection.dark,
+    )
+)
+_enter(
+    Noise(
+        "thermal",
+        "sample",
+        "detector.tia_noise_pa_per_rthz",
+        "pA/√Hz",
+        "variance i_n^2 B of the transimpedance amplifier, for each pass",
+        _AGRAWAL,
+        detection.thermal,
+    )
+)
+_enter(
+    Noise(
+        "channels",
+        "sample",
+        "optics.channel_isolation_db, wavelengths",
+        "dB",
+        "y += c (y of both neighbouring wavelengths), c = 10^(-isolation/10), as noise of the "
+        "variance 2 (w - 1) / w c^2 y^2 of w wavelengths",
+        "a neighbour's vector has values of the same size",
+        detection.channels,
+    )
+)
+_enter(
+    Noise(
+        "dispersion",
+        "sample",
+        "mesh.splitter_dispersion_per_nm, optics.channel_spacing_nm, wavelengths",
+        "1/nm",
+        "eta -> eta (1 + d (lambda - lambda_0)) on the other wavelengths; averaged over them the "
+        "matrix shrinks and a sample gets the variance A |x|^2, as of jitter",
+        "Zhu et al., Lightening-Transformer, HPCA 2024",
+    )
+)
+_enter(
+    Noise(
+        "detector_gain",
+        "detector",
+        "detector.gain_error",
+        "",
+        "y (1 + g), g ~ N(0, sigma^2) for each core and output",
+        "mismatch of photodiodes and amplifiers",
+        detection.gain,
+        detection.gain_errors,
+    )
+)
+_enter(
+    Noise(
+        "detector_offset",
+        "detector",
+        "detector.offset_error",
+        "",
+        "y + o, o ~ N(0, sigma^2) for each core and output, in parts of the full-scale current",
+        "mismatch of photodiodes and amplifiers",
+        detection.offset,
+        detection.offsets,
+    )
+)
+_enter(
+    Noise(
+        "adc_noise",
+        "sample",
+        "converters.adc_enob",
+        "bit",
+        "variance range^2 (4^-ENOB - 4^-bits) / 3",
+        "Walden, IEEE J. Sel. Areas Commun. 17, 539 (1999)",
+        detection.conversion,
+    )
+)
+_enter(
+    Noise(
+        "adc",
+        "sample",
+        "converters.adc_bits, converters.adc_rounding",
+        "bit",
+        "each partial sum of a K-tile rounded to 2^(bits-1) - 1 levels a side of its calibrated "
+        "range, to the nearest or by chance, and clipped to it",
+        "uniform quantiser",
+        scales=False,
+    )
+)

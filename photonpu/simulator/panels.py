@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.program import Geometry, Stream, TileBank
+from photonpu.simulator.receiver import Receiver
 
 Singles = NDArray[np.float32]
+Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 LANES = 16  # as `photonpu.simd.LANES`; this module stays free of Numba
 PANEL = 64
+QUANTITIES = 5  # registers of lanes for a register of outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +33,28 @@ class Panels:
     weights
         Panel by panel, register of `LANES` outputs by register, input by input.
     panel
-        (p, 8) for each panel: first input, last + 1, where its weights and its lanes begin, its
-        first register among those of its rows, how many it has, and what keys the noise of its
-        first register: the number of a tile, and of a register in that tile.
+        (p, 9) for each panel: first input, last + 1, where its weights and its lanes begin, its
+        first register among those of its rows, how many it has, what keys the noise of its first
+        register: the number of a tile, and of a register in that tile; and its number in `spans`.
     group
         (g, 4) for each `PANEL` rows: first panel, last + 1, first row, last + 1.
     lanes
-        Panel by panel and register by register: the ADC's steps in one unit of output, then the
-        layer's units in one step (in one unit of output, where there is no ADC); `LANES` each.
+        Panel by panel and register by register, `LANES` of each: the ADC's steps in one unit of
+        output, the layer's units in one step (one unit of output, where there is no ADC),
+        the detector's offset in steps, the variance of its noise at zero, and that for each unit
+        of the squared length of the input.
+    spans
+        (s, 2) the different blocks of inputs: first and last + 1.
+    lit
+        Whether any noise follows the squared length of the input.
     """
 
     weights: Singles
     panel: Longs
     group: Longs
     lanes: Singles
+    spans: Longs
+    lit: bool
 
     @property
     def rows(self) -> int:
@@ -56,8 +67,9 @@ def panels(
     matrices: NDArray[np.float64],
     tiles: tuple[int, int],
     input_range: float,
-    adc_levels: float,
+    receiver: Receiver,
     number: int,
+    share: Floats | None = None,
 ) -> Panels:
     """Pack the tiles of one stream.
 
@@ -71,27 +83,34 @@ def panels(
         The stream's first tile and its last + 1.
     input_range
         The layer's units in one unit of input.
-    adc_levels
-        Levels of the ADC on each side of zero; 0 for none.
+    receiver
+        Detectors and ADCs.
     number
         Number of the first tile, which keys its noise.
+    share
+        (T,) variance of the samples of each tile for each unit of the squared length of its
+        input; None for none.
     """
+    ends = _Ends.of(bank, input_range, receiver, share)
     weights: list[Singles] = []
     lanes: list[Singles] = []
     panel: list[tuple[int, ...]] = []
     group: list[tuple[int, ...]] = []
+    spans: dict[tuple[int, int], int] = {}
     rows = int((bank.row + bank.rows)[slice(*tiles)].max())
     begin = lane = 0
     for top, columns in _together(bank, tiles).items():
         first = len(panel)
         for members in columns:
             place = (int(bank.row[members[0]]) - top) // LANES if bank.row[members[0]] > top else 0
-            weight, scale = _packed(bank, matrices, members, top, place, input_range, adc_levels)
+            weight, scale = _packed(bank, matrices, members, top, place, ends)
             low, width = int(bank.column[members[0]]), int(bank.columns[members[0]])
-            registers = scale.size // (2 * LANES)
+            registers = scale.size // (QUANTITIES * LANES)
+            span = spans.setdefault((low, low + width), len(spans))
             key = number + members[0] - tiles[0]
             passed = (top - int(bank.row[members[0]]) // PANEL * PANEL) // LANES
-            panel.append((low, low + width, begin, lane, place, registers, key, passed + place))
+            which = key, passed + place, span
+            panel.append((low, low + width, begin, lane, place, registers, *which))
             weights.append(weight)
             lanes.append(scale)
             begin, lane = begin + weight.size, lane + scale.size
@@ -101,7 +120,35 @@ def panels(
         panel=np.array(panel, np.int64),
         group=np.array(group, np.int64),
         lanes=np.concatenate(lanes),
+        spans=np.array(list(spans), np.int64),
+        lit=share is not None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """What tiles meet behind them: by tile, and by core and output port."""
+
+    step: Floats
+    unit: Floats
+    ranged: Floats
+    share: Floats
+    gain: Floats
+    offset: Floats
+    floor: Floats
+
+    @classmethod
+    def of(
+        cls, bank: TileBank, input_range: float, receiver: Receiver, share: Floats | None
+    ) -> _Ends:
+        effects = receiver.effects
+        ranges = np.asarray(bank.adc_range, np.float64)
+        step = ranges / receiver.adc_levels if receiver.adc_levels else np.ones(len(bank))
+        with np.errstate(over="ignore"):  # the step that reads an infinity names it
+            unit = step * bank.scale * input_range
+            ranged = effects.ranged * ranges**2
+        share = np.zeros(len(bank)) if share is None else share
+        return cls(step, unit, ranged, share, effects.gain, effects.offset, effects.floor)
 
 
 def _together(bank: TileBank, tiles: tuple[int, int]) -> dict[int, list[list[int]]]:
@@ -123,8 +170,7 @@ def _packed(
     members: list[int],
     top: int,
     place: int,
-    input_range: float,
-    adc_levels: float,
+    ends: _Ends,
 ) -> tuple[Singles, Singles]:
     """Return weights and lanes of one panel, which begins `place` registers below row `top`."""
     last = members[-1]
@@ -132,18 +178,22 @@ def _packed(
     registers = -(-(bottom - top) // LANES) - place
     start, width = top + place * LANES, int(bank.columns[last])
     weight = np.zeros((registers * LANES, width), np.float32)
-    scale = np.zeros((2, registers * LANES), np.float32)
+    scale = np.zeros((QUANTITIES, registers * LANES), np.float32)
     for tile in members:
         row = int(bank.row[tile])
         low, high = max(top, row), min(bottom, row + int(bank.rows[tile]))
-        inside = slice(low - start, high - start)
-        weight[inside] = matrices[tile, low - row : high - row, :width]
-        step = bank.adc_range[tile] / adc_levels if adc_levels else 1.0
-        with np.errstate(over="ignore"):  # the step that reads an infinity names it
-            scale[0, inside] = 1.0 / step
-            scale[1, inside] = step * bank.scale[tile] * input_range
+        inside, ports = slice(low - start, high - start), slice(low - row, high - row)
+        core = int(bank.core[tile])
+        weight[inside] = matrices[tile, ports, :width] * ends.gain[core, ports, None]
+        with np.errstate(over="ignore"):
+            scale[0, inside] = 1.0 / ends.step[tile]
+            scale[1, inside] = ends.unit[tile]
+            scale[2, inside] = ends.offset[core, ports] / ends.step[tile]
+            scale[3, inside] = ends.floor[core, ports] + ends.ranged[tile]
+            scale[4, inside] = ends.share[tile]
     packed = weight.reshape(registers, LANES, width).transpose(0, 2, 1)
-    return packed.ravel(), scale.reshape(2, registers, LANES).transpose(1, 0, 2).ravel()
+    together = scale.reshape(QUANTITIES, registers, LANES).transpose(1, 0, 2)
+    return packed.ravel(), together.ravel()
 
 
 def padded_size(spatial: tuple[int, ...], stream: Stream) -> tuple[int, ...]:

@@ -1,14 +1,17 @@
-"""The receiver of every sample: converters and detector noise of one session."""
+"""The ends of a session's light path: modulators before the meshes, detectors and ADCs behind."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonpu import keyed
-from photonpu.hardware import LinkBudget, Machine
+from photonpu.hardware import Chip, Machine
+from photonpu.simulator.effects import Effect, Total, together
+from photonpu.simulator.noise import NOISES, Strength
 
 #: How detector noise is drawn, and what that is.
 SAMPLINGS = {
@@ -22,54 +25,74 @@ _DETECTOR_STREAM = 0x64657463  # sets shot noise apart from a chip's draws
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """The receiver of every sample: noise variances and converter levels of one session.
+    """What one session's vectors meet before and behind the meshes.
 
     Attributes
     ----------
-    floor, slope
-        Variance of a sample ``y`` is ``floor + slope * y^2``, in squared units of one port's
-        full-scale field.
+    effects
+        Noise and errors of the detectors, by core and output port.
     adc_levels, dac_levels
         Levels on each side of zero; 0 where the converter is switched off.
     key
-        (2,) words that key the shot noise.
+        (2,) words that key the noise of the samples.
     sampling
         How it is drawn: an entry of `SAMPLINGS`.
+    dithered
+        Whether the ADC rounds by chance.
+    response
+        Field of a modulator by its code: as ``optics.modulator_response``.
     """
 
-    floor: float
-    slope: float
+    effects: Total
     adc_levels: float
     dac_levels: float
     key: NDArray[np.uint32]
     sampling: str = "exact"
+    dithered: bool = False
+    response: str = "linear"
 
     @classmethod
     def of(
         cls,
         machine: Machine,
-        sources: frozenset[str],
-        chip: int,
+        strengths: Mapping[str, Strength],
+        chip: Chip,
         seed: int,
         sampling: str = "exact",
     ) -> Receiver:
-        """Return the receiver that `machine` has with the noise `sources` switched on."""
-        floor = slope = 0.0
-        if sources & {"shot", "thermal"}:
-            shot_floor, shot_slope, thermal = LinkBudget.of(machine).variance
-            if "shot" in sources:
-                floor, slope = floor + shot_floor, slope + shot_slope
-            if "thermal" in sources:
-                floor += thermal
-        counter = [[_DETECTOR_STREAM, chip & 0xFFFFFFFF, chip >> 32, 0]]
+        """Return the receiver of a chip of `machine` on which sources act so strongly.
+
+        Raises
+        ------
+        InputError
+            What a source does fits no detector.
+        """
+        number = chip.seed or 0
+        counter = [[_DETECTOR_STREAM, number & 0xFFFFFFFF, number >> 32, 0]]
+        converters = machine.converters
         return cls(
-            floor=floor,
-            slope=slope,
-            adc_levels=_levels(machine.converters.adc_bits) if "adc" in sources else 0.0,
-            dac_levels=_levels(machine.converters.input_bits) if "input_dac" in sources else 0.0,
+            effects=together(
+                [
+                    (name, _effect(name, strength, machine, chip))
+                    for name, strength in strengths.items()
+                ],
+                (chip.cores, chip.ports),
+            ),
+            adc_levels=_levels(converters.adc_bits) if "adc" in strengths else 0.0,
+            dac_levels=_levels(converters.input_bits) if "input_dac" in strengths else 0.0,
             key=keyed.philox(counter, [seed & 0xFFFFFFFF, seed >> 32])[0, :2].copy(),
             sampling=sampling,
+            dithered="adc" in strengths and converters.adc_rounding == "stochastic",
+            response=machine.optics.modulator_response if "modulator" in strengths else "linear",
         )
+
+
+def _effect(name: str, strength: Strength, machine: Machine, chip: Chip) -> Effect:
+    """Return what a source does to samples."""
+    entry = NOISES[name]
+    if isinstance(strength, np.ndarray):
+        return entry.measured(strength) if entry.measured else Effect()
+    return entry.act(machine, chip).times(strength) if entry.act else Effect()
 
 
 def _levels(bits: int) -> float:

@@ -77,6 +77,47 @@ def _coarse_pairs(words: Words) -> NDArray[np.float64]:
     return np.stack([radius * x, radius * y], axis=-1)
 
 
+def sample_dithers(key: Words, tile: int, first: int, count: int, registers: int) -> Singles:
+    """Draw what is added to each ADC sample of one tile before it is rounded by chance, in steps.
+
+    Parameters
+    ----------
+    key, tile, first, count, registers
+        As for `sample_normals`.
+
+    Returns
+    -------
+    ndarray
+        (count, 16 * registers) numbers, uniform from -1/2 to 1/2: the words of the counters of
+        `sample_normals` with a tile whose highest bit is set, after seven rounds.
+    """
+    vector = first + np.arange(count, dtype=np.int64)
+    counter = np.empty((count, 16 * registers, 4), np.uint32)
+    counter[..., 0] = (vector // 4 & 0xFFFFFFFF)[:, None]
+    counter[..., 1] = (vector // 4 >> 32)[:, None]
+    counter[..., 2] = int(tile) | 1 << 31
+    counter[..., 3] = np.arange(16 * registers)
+    words = keyed.philox(counter.reshape(-1, 4), key, rounds=7).reshape(counter.shape)
+    each = np.take_along_axis(words, (vector % 4).reshape(-1, 1, 1), axis=2)[..., 0]
+    return np.asarray(each / 2.0**32 - 0.5, np.float32)
+
+
+def powers(field: Singles, base: Ints, offset: Ints, spans: Longs, power: Singles) -> None:
+    """Find the squared length of parts of vectors: the light that goes into tiles.
+
+    Parameters
+    ----------
+    field, base, offset
+        As for `stream`.
+    spans
+        (s, 2) first element of each part, and last + 1.
+    power
+        (s, n), filled.
+    """
+    for number, (low, high) in enumerate(spans):
+        power[number] = (field[base[:, None] + offset[low:high]] ** 2).sum(axis=1)
+
+
 def stream(
     field: Singles,
     base: Ints,
@@ -87,16 +128,18 @@ def stream(
     bias: Singles,
     lead: int,
     draw: int,
-    receiver: tuple[float, float, float],
+    power: Singles,
+    receiver: tuple[float, float, bool],
     sampling: int,
     key: Words,
     out: Singles,
 ) -> None:
     """Stream vectors through the tiles of one matrix; detect, digitise and add up what comes out.
 
-    Each output ``y`` of each tile gets detector noise of variance ``floor + slope * y^2`` (shot
-    noise follows the total detected power) and is rounded to the ADC's levels within its full
-    scale; the sum over the tiles of a row is digital.
+    Each output ``y`` of each tile gets noise of variance ``floor + slope * y^2 + share * |x|^2``
+    (shot noise follows the total detected power, that of the phases the light that is in the
+    tile) and the detector's offset, and is rounded to the ADC's levels within its full scale; the
+    sum over the tiles of a row is digital. All Gaussian sources share one draw.
 
     Parameters
     ----------
@@ -119,9 +162,12 @@ def stream(
         Which vector has the first place.
     draw
         Number of the first four vectors, which keys their noise.
+    power
+        (spans, n) squared length of what of each vector goes into tiles, as `powers` gives it;
+        (spans, 0) where no noise follows it.
     receiver
-        ADC levels on each side of zero, 0 for no ADC; noise variance at zero, and for each unit
-        of squared output.
+        ADC levels on each side of zero, 0 for no ADC; noise variance for each unit of squared
+        output; whether the ADC rounds by chance, up as often as the code's fraction says.
     sampling
         How noise is drawn: 0 not at all, 1 for each sample, 2 for each sample coarsely, 3 once for
         each output, of the variance of all its samples together.
@@ -130,12 +176,12 @@ def stream(
     out
         Filled at the places.
     """
-    levels, floor, slope = (np.float32(value) for value in receiver)
+    levels, slope, dithered = np.float32(receiver[0]), np.float32(receiver[1]), receiver[2]
     weights, panel, group, lanes = panels
     for first_panel, last_panel, first_row, last_row in group:
         total = np.zeros((len(base), -(-(last_row - first_row) // 16) * 16), np.float32)
         variance = np.zeros_like(total)
-        for low, high, begin, lane, first, registers, tile, register in panel[
+        for low, high, begin, lane, first, registers, tile, register, span in panel[
             first_panel:last_panel
         ]:
             outputs = 16 * registers
@@ -143,22 +189,28 @@ def stream(
             packed = weights[begin : begin + (high - low) * outputs]
             matrix = packed.reshape(registers, high - low, 16).transpose(1, 0, 2)
             value = vectors @ matrix.reshape(high - low, outputs)
+            scale = lanes[lane : lane + 5 * outputs].reshape(registers, 5, 16).transpose(1, 0, 2)
+            steps, units, shift, floor, share = scale.reshape(5, outputs)
+            noise = np.broadcast_to(floor, value.shape)
+            if power.shape[1]:
+                noise = noise + share * power[span][:, None]
             if sampling in (1, 2):
                 drawn = sample_normals(
                     key, tile, 4 * draw, len(base), register + registers, sampling == 2
                 )
-                sigma = np.sqrt(floor + slope * value * value)
+                sigma = np.sqrt(noise + slope * value * value)
                 value = value + sigma * drawn[:, 16 * register :]
-            scale = lanes[lane : lane + 2 * outputs].reshape(registers, 2, 16)
-            steps, units = scale[:, 0].reshape(-1), scale[:, 1].reshape(-1)
+            value = value * steps + shift
             if levels > 0.0:
-                value = np.clip(np.rint(value * steps), -levels, levels)
+                if dithered:
+                    number = len(base), register + registers
+                    value = value + sample_dithers(key, tile, 4 * draw, *number)[:, 16 * register :]
+                value = np.clip(np.rint(value), -levels, levels)
             inside = slice(16 * first, 16 * first + outputs)
             total[:, inside] += value * units
-            gain = units * steps if levels > 0.0 else units
-            variance[:, inside] += floor * gain**2 + slope * (value * units) ** 2
+            variance[:, inside] += noise * (units * steps) ** 2 + slope * (value * units) ** 2
         if sampling == 3:
-            *_, first, _, tile, register = panel[first_panel]
+            *_, first, _, tile, register, _ = panel[first_panel]
             registers = register - first + total.shape[1] // 16
             drawn = sample_normals(key, tile, 4 * draw, len(base), registers, False)
             total += np.sqrt(variance) * drawn[:, -total.shape[1] :]

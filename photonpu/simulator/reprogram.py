@@ -6,7 +6,7 @@ phases are those of the exact decomposition, rounded and moved as the machine sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from photonpu.hardware import Chip, Machine
 from photonpu.program import Program, ReprogrammedStep, TileBank, factors
 from photonpu.program.tiles import bank, cut
-from photonpu.simulator import engine, kernels
+from photonpu.simulator.modulator import encoded
+from photonpu.simulator.noise import Strength
 from photonpu.simulator.panels import panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
+from photonpu.simulator.transfer import transfer
 
 Singles = NDArray[np.float32]
 CHUNK_TILES = 1024  # that are decomposed at once: 130 MiB of phases and fields at 64 ports
@@ -26,7 +28,11 @@ Run = Callable[[Singles, Singles, int], Singles]  # factors and index of the fir
 
 
 def layers(
-    program: Program, machine: Machine, chip: Chip, sources: frozenset[str], receiver: Receiver
+    program: Program,
+    machine: Machine,
+    chip: Chip,
+    strengths: Mapping[str, Strength],
+    receiver: Receiver,
 ) -> dict[str, Run]:
     """Prepare the products of two activations of a program for running.
 
@@ -34,8 +40,8 @@ def layers(
     ----------
     program
         The program.
-    machine, chip, sources
-        What it runs on, and which of the chip's errors act.
+    machine, chip, strengths
+        What it runs on, and how strongly noise acts.
     receiver
         Converters and detector.
 
@@ -48,7 +54,7 @@ def layers(
     found: dict[str, Run] = {}
     first_tile = len(program.tiles)  # no two tiles share the key of their noise
     for step in program.reprogrammed_steps:
-        found[step.name] = _layer(step, machine, chip, sources, receiver, first_tile)
+        found[step.name] = _layer(step, machine, chip, strengths, receiver, first_tile)
         first_tile += step.tiles
     return found
 
@@ -57,13 +63,13 @@ def _layer(
     step: ReprogrammedStep,
     machine: Machine,
     chip: Chip,
-    sources: frozenset[str],
+    strengths: Mapping[str, Strength],
     receiver: Receiver,
     first_tile: int,
 ) -> Run:
     def run(left: Singles, right: Singles, first: int) -> Singles:
         vectors, matrices, entry = factors.split(left, right, step.held)
-        vectors = kernels.quantise(vectors, step.input_range, receiver.dac_levels)
+        vectors = encoded(vectors, step.input_range, receiver.dac_levels, receiver.response)
         count, each, _ = vectors.shape
         rows = np.empty((count, each, step.rows), np.float32)
         order = np.argsort(entry, kind="stable")
@@ -71,11 +77,17 @@ def _layer(
         chunk = max(1, CHUNK_TILES // step.tiles)
         for begin in range(0, len(matrices), chunk):
             tiles = programmed(step, matrices[begin : begin + chunk], machine, begin)
-            fields = engine.bank_matrices(tiles, machine, chip, sources)
+            found = transfer(tiles, machine, chip, strengths)
             for place in range(len(tiles) // step.tiles):
                 span = place * step.tiles, (place + 1) * step.tiles
                 matrix = panels(
-                    tiles, fields, span, step.input_range, receiver.adc_levels, first_tile
+                    tiles,
+                    found.matrices,
+                    span,
+                    step.input_range,
+                    receiver,
+                    first_tile,
+                    found.share,
                 )
                 here = slice(*bounds[begin + place : begin + place + 2])
                 for index in order[here].tolist():

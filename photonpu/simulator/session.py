@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from photonpu.program import (
     TileBank,
 )
 from photonpu.registry import did_you_mean
-from photonpu.simulator import engine, memory, reprogram, streaming
+from photonpu.simulator import memory, reprogram, streaming
 from photonpu.simulator.host import HostRunner
-from photonpu.simulator.noise import sources
+from photonpu.simulator.noise import Named
 from photonpu.simulator.receiver import SAMPLINGS, Receiver
+from photonpu.simulator.strengths import strengths
+from photonpu.simulator.transfer import Transfer, transfer
 
 Array = NDArray[Any]
 
@@ -37,7 +39,7 @@ class Session:
     noise
         ``"ideal"`` computes the exact linear algebra through the phases, ``"quantised"`` has the
         converters only, ``"full"`` every source of `photonpu.simulator.noise.NOISES`; or names
-        of sources.
+        of sources, or a mapping of names to strengths, as `photonpu.simulator.strengths` says.
     chip
         Seed of one fabricated instance, or a `photonpu.Chip` of measured errors.
     seed
@@ -64,7 +66,7 @@ class Session:
     def __init__(
         self,
         program: Program,
-        noise: str | Iterable[str] = "full",
+        noise: Named = "full",
         chip: int | Chip = 0,
         seed: int = 0,
         *,
@@ -74,7 +76,7 @@ class Session:
     ) -> None:
         self.program = program
         self.machine = fitting(program, machine)
-        self.sources = sources(noise)
+        self.strengths = strengths(noise)
         if sampling not in SAMPLINGS:
             raise InputError(
                 f"sampling='{sampling}': there is no such way to draw noise"
@@ -92,16 +94,21 @@ class Session:
         memory.plan(self._needs, memory_limit_mb, 1)
         self._unread = memory.last_reads(program)
 
-        def matrices(bank: TileBank) -> NDArray[np.float64]:
-            return engine.bank_matrices(bank, self.machine, chip, self.sources)
+        def transfers(bank: TileBank) -> Transfer:
+            return transfer(bank, self.machine, chip, self.strengths)
 
-        receiver = Receiver.of(self.machine, self.sources, chip.seed or 0, seed, sampling)
+        receiver = Receiver.of(self.machine, self.strengths, chip, seed, sampling)
         self._layers = {
-            step.name: streaming.layer(program.tiles, step, matrices, receiver)
+            step.name: streaming.layer(program.tiles, step, transfers, receiver)
             for step in program.photonic_steps
         }
-        self._reprogrammed = reprogram.layers(program, self.machine, chip, self.sources, receiver)
+        self._reprogrammed = reprogram.layers(program, self.machine, chip, self.strengths, receiver)
         self._hosts = {step.name: HostRunner(step) for step in program.host_steps}
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Names of the noise sources that act."""
+        return frozenset(self.strengths)
 
     def get_inputs(self) -> list[TensorInfo]:
         """Return name, type and shape of each input."""

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from photonpu.program import Geometry, PhotonicStep, Stream, TileBank, windows
 from photonpu.simulator import kernels, slabs
 from photonpu.simulator.kernels_normal import TOGETHER
+from photonpu.simulator.modulator import driven, encoded
 from photonpu.simulator.panels import (
     LANES,
+    QUANTITIES,
     Panels,
     outputs_at,
     padded_rows,
@@ -24,6 +26,7 @@ from photonpu.simulator.panels import (
 )
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.slabs import Slab
+from photonpu.simulator.transfer import Transfer
 
 Singles = NDArray[np.float32]
 Longs = NDArray[np.int64]
@@ -35,7 +38,7 @@ _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
 def layer(
     bank: TileBank,
     step: PhotonicStep,
-    matrices: Callable[[TileBank], NDArray[np.float64]],
+    transfers: Callable[[TileBank], Transfer],
     receiver: Receiver,
 ) -> Run:
     """Prepare a step for running.
@@ -46,8 +49,8 @@ def layer(
         The program's tiles.
     step
         The step.
-    matrices
-        Gives what tiles multiply by on one chip, (T, N, N), as `engine.bank_matrices` does.
+    transfers
+        Gives what tiles do to vectors on one chip, as `photonpu.simulator.transfer.transfer`.
     receiver
         Converters and detector.
 
@@ -60,8 +63,10 @@ def layer(
     packed = []
     for first, last in step.tiles:
         tiles = part(bank, first, last)
-        span, found = (0, len(tiles)), matrices(tiles)
-        packed.append(panels(tiles, found, span, step.input_range, receiver.adc_levels, first))
+        span, found = (0, len(tiles)), transfers(tiles)
+        packed.append(
+            panels(tiles, found.matrices, span, step.input_range, receiver, first, found.share)
+        )
     return partial(run, step=step, packed=tuple(packed), receiver=receiver)
 
 
@@ -164,7 +169,7 @@ def _stream(
     if slab.rows:
         start += slab.rows[0] * math.prod(counts[2:])
         place += slab.rows[0] * (geometry.upsample or (1,))[0] * math.prod(out.shape[3:])
-    field = _laid_out(form[first:last], stream, slab, step.input_range, receiver.dac_levels)
+    field = _laid_out(form[first:last], stream, slab, step.input_range, receiver)
     channels = np.arange(geometry.out_channels).reshape(geometry.groups, 1, -1)
     channel = np.tile(channels, (1, len(stream.offsets), 1)).reshape(-1)
     places = place, row, bias[channel]
@@ -172,12 +177,12 @@ def _stream(
 
 
 def _laid_out(
-    form: Singles, stream: Stream, slab: Slab, input_range: float, levels: float
+    form: Singles, stream: Stream, slab: Slab, input_range: float, receiver: Receiver
 ) -> Singles:
     """Return a slab of a tensor, quantised, with its zeros around it and its channels last."""
     batch, channels, *spatial = form.shape
     if not spatial:
-        return kernels.quantise(form, input_range, levels)
+        return encoded(form, input_range, receiver.dac_levels, receiver.response)
     source, margin = padded_rows(tuple(spatial), stream), stream.window.pads_begin[-1]
     size = slab.size(padded_size(tuple(spatial), stream))
     low = slab.lines[0] if slab.lines else 0
@@ -188,7 +193,11 @@ def _laid_out(
         source = source[low * lines : (low + size[0]) * lines]
     field = np.empty((batch, len(source), size[-1], channels), np.float32)
     tensor = form.reshape(batch, channels, math.prod(spatial[:-1]), spatial[-1])
-    kernels.lay_out(tensor, source, margin, input_range, levels, field)
+    if receiver.response == "linear":
+        kernels.lay_out(tensor, source, margin, input_range, receiver.dac_levels, field)
+    else:
+        tensor = driven(tensor, input_range, receiver.dac_levels, receiver.response)
+        kernels.lay_out(tensor, source, margin, 1.0, 0.0, field)
     return field
 
 
@@ -206,17 +215,23 @@ def _through(
     lead = start % TOGETHER
     tail = -(lead + len(base)) % TOGETHER
     place, row, bias = places
+    flat, after = field.reshape(-1), offset.astype(np.int32)
+    at = np.concatenate([base[:1].repeat(lead), base, base[-1:].repeat(tail)]).astype(np.int32)
+    power = np.empty((len(tiles.spans), len(at) if tiles.lit else 0), np.float32)
+    if tiles.lit:
+        kernels.powers(flat, at, after, tiles.spans, power)
     kernels.stream(
-        field.reshape(-1),
-        np.concatenate([base[:1].repeat(lead), base, base[-1:].repeat(tail)]).astype(np.int32),
-        offset.astype(np.int32),
+        flat,
+        at,
+        after,
         (tiles.weights, tiles.panel, tiles.group, tiles.lanes),
         place,
         row,
         bias,
         lead,
         start // TOGETHER,
-        (receiver.adc_levels, receiver.floor, receiver.slope),
+        power,
+        (receiver.adc_levels, receiver.effects.slope, receiver.dithered),
         _sampling(tiles, receiver),
         receiver.key,
         out.reshape(-1),
@@ -227,16 +242,18 @@ def _sampling(tiles: Panels, receiver: Receiver) -> int:
     """Return how the kernel draws the noise of a matrix.
 
     Noise added after the ADC has the variance of noise added before it where it is itself wide
-    enough to hide the ADC's steps: from half a step on, to better than 3 % of a step squared.
+    enough to hide the ADC's steps: from half a step on, to better than 3 % of a step squared. An
+    ADC that rounds by chance has no steps to hide.
     """
-    if not (receiver.floor or receiver.slope):
+    steps, units, _, floor, _ = tiles.lanes.reshape(-1, QUANTITIES, LANES).transpose(1, 0, 2)
+    if not (floor.any() or receiver.effects.slope or tiles.lit):
         return kernels.SILENT
     if receiver.sampling == "fast":
         return kernels.FAST
-    steps = tiles.lanes.reshape(-1, 2, LANES)[:, 0]
-    least = math.sqrt(receiver.floor) * float(steps[steps > 0].min())
-    if receiver.sampling == "merged" and (least >= _MERGED_FROM or not receiver.adc_levels):
-        return kernels.MERGED
+    if receiver.sampling == "merged":
+        least = np.sqrt(floor[units > 0]) * steps[units > 0]
+        if not receiver.adc_levels or receiver.dithered or (least >= _MERGED_FROM).all():
+            return kernels.MERGED
     return kernels.EXACT
 
 

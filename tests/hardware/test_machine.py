@@ -201,6 +201,8 @@ def test_only_shares_and_indices_are_numbers_without_a_unit() -> None:
         "optics.laser_efficiency",
         "phase.crosstalk",
         "phase.dead_share",
+        "detector.gain_error",
+        "detector.offset_error",
     }
 
 

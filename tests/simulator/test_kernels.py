@@ -79,6 +79,7 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
     panel: list[tuple[int, ...]] = []
     group: list[tuple[int, ...]] = []
     rows = begin = lane = 0
+    noise = draw(st.sampled_from([0.0, 1e-6, 1e-3]))
     for _ in range(draw(st.integers(1, 3))):
         height = int(rng.integers(1, 65))
         whole = -(-height // 16)
@@ -89,9 +90,13 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
             first = int(rng.integers(0, whole))
             registers = int(rng.integers(1, whole - first + 1))
             tile, register = rng.integers(0, [1000, 4]).tolist()
-            panel.append((low, low + width, begin, lane, first, registers, tile, first + register))
-            weights.append(rng.standard_normal(16 * width * registers))
-            lanes.append(rng.uniform(0.1, 3, 32 * registers))
+            key = tile, first + register, index
+            panel.append((low, low + width, begin, lane, first, registers, *key))
+            weights.append(rng.standard_normal(16 * width * registers).astype(np.float32))
+            scale = rng.uniform(0.1, 3, (registers, 5, 16))
+            scale[:, 2] -= 1.5
+            scale[:, 3:] *= noise
+            lanes.append(scale.ravel().astype(np.float32))
             begin, lane = begin + len(weights[-1]), lane + len(lanes[-1])
     count, lead = draw(st.integers(1, 200)), draw(st.integers(0, 3))
     together = -(-(count + lead) // 4) * 4
@@ -101,20 +106,21 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
         "base": rng.integers(0, 1000, together).astype(np.int32),
         "offset": rng.integers(0, 1000, sum(widths)).astype(np.int32),
         "panels": (
-            np.concatenate(weights).astype(np.float32),
+            np.concatenate(weights),
             np.array(panel, np.int64),
             np.array(group, np.int64),
-            np.concatenate(lanes).astype(np.float32),
+            np.concatenate(lanes),
         ),
         "place": np.arange(count, dtype=np.int64) * (1 if planes else rows),
         "row": rng.permutation(rows).astype(np.int64) * (count if planes else 1),
         "bias": rng.standard_normal(rows).astype(np.float32),
         "lead": lead,
         "draw": draw(st.integers(0, 2**34)),
+        "power": rng.uniform(0, 9, (len(widths), together * draw(st.integers(0, 1)))).astype("f4"),
         "receiver": (
             draw(st.sampled_from([0.0, 7.0, 127.0, 2047.0])),
-            draw(st.sampled_from([0.0, 1e-6, 1e-3])),
             draw(st.sampled_from([0.0, 1e-4])),
+            draw(st.booleans()),
         ),
         "sampling": draw(st.integers(0, 3)),
         "key": rng.integers(0, 2**32, 2).astype(np.uint32),
@@ -126,7 +132,7 @@ def test_stream_agrees_with_its_reference(case: dict[str, Any]) -> None:
     size = int(case["place"][-1] + case["row"].max()) + 1
     fast, slow = np.zeros(size, np.float32), np.zeros(size, np.float32)
 
-    kernels.stream(*case.values(), fast)
+    kernels.stream(*case.values(), fast)  # type: ignore[call-arg]
     reference.stream(**case, out=slow)
 
     if case["receiver"][0] == 0:

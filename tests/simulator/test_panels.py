@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photonpu.program.tiles import bank, cut
+from photonpu.simulator.effects import together
 from photonpu.simulator.panels import LANES, panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
@@ -39,10 +40,10 @@ def test_vectors_through_panels_meet_the_block_diagonal_matrix(
     places, numbers = cut(weight, ports)
     tiles = bank(places, numbers, "clements", 2)
     exact = numbers / tiles.scale[:, None, None]
-    receiver = Receiver(0.0, 0.0, levels, 0.0, np.array([1, 2], np.uint32))
+    receiver = Receiver(together([], (2, ports)), levels, 0.0, np.array([1, 2], np.uint32))
     vectors = rng.uniform(-1, 1, (7, groups * columns)).astype(np.float32)
 
-    packed = panels(tiles, exact, (0, len(tiles)), 3.0, levels, 5)
+    packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 5)
     got = stream_vectors(vectors, packed, 2, receiver)
 
     expected = 3.0 * vectors.astype(float) @ block_diagonal(weight).T
@@ -55,11 +56,13 @@ def test_no_two_samples_of_a_vector_share_a_draw(ports: int) -> None:
     places, numbers = cut(weight, ports)
     tiles = bank(places, numbers, "clements", 1)
 
-    packed = panels(tiles, numbers, (0, len(tiles)), 1.0, 127.0, 0)
+    receiver = Receiver(together([], (1, ports)), 127.0, 0.0, np.array([1, 2], np.uint32))
+
+    packed = panels(tiles, numbers, (0, len(tiles)), 1.0, receiver, 0)
 
     draws = [
         (tile, register + column)
-        for *_, registers, tile, register in packed.panel.tolist()
+        for *_, registers, tile, register, _ in packed.panel.tolist()
         for column in range(registers)
     ]
     assert len(set(draws)) == len(draws)

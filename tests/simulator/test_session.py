@@ -15,8 +15,8 @@ from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, LinkBudget, Machine
 from photonpu.registry import UnknownNameError
 from photonpu.simulator import NOISES, PhotonicMatrix, Session
-from photonpu.simulator.noise import sources
 from photonpu.simulator.receiver import SAMPLINGS
+from photonpu.simulator.strengths import sources
 
 MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 2})
 
@@ -85,37 +85,6 @@ def test_the_number_of_threads_changes_no_bit(noise: str) -> None:
     npt.assert_array_equal(one, several)
 
 
-@pytest.mark.parametrize("name", list(NOISES))
-def test_each_source_alone_changes_the_result(name: str) -> None:
-    machine = MACHINE.override({"phase.crosstalk": 1.0, "mesh.mzi_width_um": 20.0})
-    program = matrix().program
-    x = {"x": inputs().T.copy()}
-
-    (ideal,) = Session(program, "ideal", machine=machine).run(None, x)
-    (noisy,) = Session(program, name, machine=machine).run(None, x)
-
-    assert not np.array_equal(ideal, noisy)
-
-
-NOTHING = {
-    "splitter": {"mesh.splitter_error_rad": 0.0},
-    "phase": {"phase.error_rad": 0.0},
-    "loss": {"mesh.mzi_loss_db": 0.0, "mesh.mzi_loss_std_db": 0.0},
-    "crosstalk": {"phase.crosstalk": 0.0},
-}
-
-
-@pytest.mark.parametrize("name", list(NOTHING))
-def test_a_source_of_strength_zero_is_the_identity(name: str) -> None:
-    program, x = matrix().program, {"x": inputs().T.copy()}
-    machine = MACHINE.override(NOTHING[name])
-
-    (ideal,) = Session(program, "ideal", machine=machine).run(None, x)
-    (noisy,) = Session(program, name, machine=machine).run(None, x)
-
-    npt.assert_allclose(noisy, ideal, atol=1e-5)
-
-
 def test_the_adc_rounds_partial_sums_to_its_levels() -> None:
     # One tile; its ADC of 3 bits has 3 levels a side of a full scale of 7 (rows 3 + 4):
     # y = 3 * 0.5 + 4 * 1 = 5.5 -> 5.5 / 7 * 3 = 2.36 -> 2 / 3 * 7.
@@ -142,10 +111,10 @@ def test_detector_noise_has_the_variance_of_the_link_budget() -> None:
 
     y = PhotonicMatrix(weight, machine, noise={"shot", "thermal"}, seed=2) @ x
 
-    floor, slope, thermal = LinkBudget.of(machine).variance
+    budget = LinkBudget.of(machine).variance
     n = x.shape[1]
     for row, value in enumerate(np.diag(weight)):
-        variance = floor + thermal + slope * value**2
+        variance = budget.shot_floor + budget.thermal + budget.shot_slope * value**2
         assert abs(y[row].mean() - value) < 4 * math.sqrt(variance / n)
         assert abs(y[row].var() / variance - 1) < 4 * math.sqrt(2 / n)
 

@@ -12,15 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photonpu.errors import InputError
-from photonpu.hardware import Machine
+from photonpu.hardware import Chip, Machine
 from photonpu.program import Geometry, PhotonicStep, Stream, Window
 from photonpu.program.tiles import bank, cut
 from photonpu.simulator import slabs, streaming
 from photonpu.simulator.panels import padded_size, panels
 from photonpu.simulator.receiver import Receiver
+from photonpu.simulator.strengths import strengths
 
 MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 2})
-RECEIVER = Receiver.of(MACHINE, frozenset({"shot", "thermal", "adc", "input_dac"}), 1, 2)
+RECEIVER = Receiver.of(
+    MACHINE, strengths(("shot", "thermal", "adc", "input_dac")), Chip.draw(MACHINE, 1), 2
+)
 
 
 @st.composite
@@ -60,7 +63,7 @@ def outputs(
         "n", "Conv", "x", "y", geometry, ((0, len(tiles)),), (count,), 3.0, bias, 0, 0, 0
     )
     receiver = replace(RECEIVER, sampling=sampling)
-    packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver.adc_levels, 0)
+    packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 0)
     return streaming.run(x, 5, scratch_bytes, step=step, packed=(packed,), receiver=receiver)
 
 

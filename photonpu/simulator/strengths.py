@@ -1,0 +1,154 @@
+"""What `noise` stands for: names of sources, and how strongly each acts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.errors import InputError
+from photonpu.hardware import Chip, Machine
+from photonpu.hardware.chip import SOURCES
+from photonpu.simulator.noise import NOISES, Named, Strength
+
+_SETS: dict[str, tuple[str, ...]] = {"ideal": (), "quantised": ("dac", "input_dac", "adc")}
+
+
+def strengths(noise: Named) -> dict[str, Strength]:
+    """Return how strongly each source acts that `noise` switches on.
+
+    Parameters
+    ----------
+    noise
+        ``"ideal"`` (none), ``"quantised"`` (the converters), ``"full"`` (all), the name of one
+        source, several of these names, or a mapping of names to strengths: 1 is what the machine
+        says, 2 twice the standard deviation, 0 nothing. Later entries replace earlier ones. In
+        place of a strength `detector_gain` and `detector_offset` take measured errors, an array
+        (cores, ports).
+
+    Returns
+    -------
+    dict
+        In the order of the table; what is off is left out.
+
+    Raises
+    ------
+    photonpu.registry.UnknownNameError
+        A name is in neither table.
+    photonpu.errors.InputError
+        `noise` is none of these, or a strength makes no sense for its source.
+    """
+    found: dict[str, Strength] = {}
+    for name, strength in _pairs(noise):
+        for source in _expanded(name):
+            alone = name == source
+            found[source] = _checked(source, strength, alone=alone)
+    return {name: found[name] for name in NOISES if name in found and np.any(found[name])}
+
+
+def sources(noise: Named) -> frozenset[str]:
+    """Return the names of the sources that `noise` switches on; see `strengths`."""
+    return frozenset(strengths(noise))
+
+
+def described(noise: Named) -> str | list[str] | dict[str, float | str]:
+    """Return `noise` as records have it: plain values that JSON knows, one form for one meaning."""
+    if isinstance(noise, str):
+        return noise
+    found = strengths(noise)
+    if all(isinstance(value, float) and value == 1.0 for value in found.values()):
+        return sorted(found)
+    return {
+        name: value if isinstance(value, float) else "measured"
+        for name, value in sorted(found.items())
+    }
+
+
+def scaled(machine: Machine, chip: Chip, found: Mapping[str, Strength]) -> tuple[Machine, Chip]:
+    """Return the machine and the chip on which sources of a chip act with their strengths.
+
+    Raises
+    ------
+    InputError
+        Crosstalk beyond that of bare heaters.
+    """
+    for name, strength in found.items():
+        if NOISES[name].place != "chip" or not isinstance(strength, float) or strength == 1.0:
+            continue
+        if name == "crosstalk":
+            scaled_crosstalk = machine.phase.crosstalk * strength
+            if scaled_crosstalk > 1:
+                raise InputError(
+                    f"noise source 'crosstalk': {strength:g} times {machine.phase.crosstalk:g} is "
+                    "beyond bare heaters, 1; move them closer with mesh.mzi_width_um"
+                )
+            machine = machine.override({"phase.crosstalk": scaled_crosstalk})
+        else:
+            arrays = {array: getattr(chip, array) * strength for array in SOURCES[name]}
+            chip = replace(chip, **arrays)
+    return machine, chip
+
+
+def _pairs(noise: Named) -> Iterable[tuple[str, object]]:
+    """Return names and strengths in the order in which they are given."""
+    if isinstance(noise, str):
+        return [(noise, 1.0)]
+    if isinstance(noise, Mapping):
+        return list(noise.items())
+    try:
+        return [(name, 1.0) for name in noise]
+    except TypeError:
+        raise InputError(
+            f"noise={noise!r}: give 'ideal', 'quantised', 'full', names of sources, or a mapping "
+            "of names to strengths"
+        ) from None
+
+
+def _expanded(name: str) -> Collection[str]:
+    """Return the sources that a name stands for."""
+    if name == "full":  # whatever is in the table by now
+        return tuple(NOISES)
+    return _SETS[name] if name in _SETS else (NOISES[name].name,)
+
+
+def _checked(source: str, strength: object, *, alone: bool) -> Strength:
+    """Return the strength of a source, once it is sure that it makes sense.
+
+    One that is given for a preset, not `alone` for a source, leaves switches as they are.
+    """
+    entry = NOISES[source]
+    if isinstance(strength, np.ndarray) and strength.ndim:
+        if entry.measured is None:
+            named = ", ".join(f"'{name}'" for name in NOISES if NOISES[name].measured)
+            raise InputError(
+                f"noise source '{source}': no array is taken for it, only for {named}; measured "
+                "errors of meshes come with a Chip"
+            )
+        return _measured(source, strength)
+    try:
+        value = float(strength)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(
+            f"noise source '{source}': strength {strength!r}; give a number from 0 on, 1 for what "
+            "the machine says"
+        )
+    if not entry.scales and value not in (0.0, 1.0):
+        if alone:
+            raise InputError(
+                f"noise source '{source}': strength {value:g}; it is on (1) or off (0): change "
+                f"{entry.parameter} of the machine"
+            )
+        return 1.0
+    return value
+
+
+def _measured(source: str, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return measured errors, once it is sure that they are numbers."""
+    if errors.dtype.kind not in "fiu" or not np.isfinite(errors).all():
+        raise InputError(f"noise source '{source}': the array holds what is no finite number")
+    return errors.astype(np.float64)

@@ -1,0 +1,117 @@
+"""What tiles multiply by on one chip, and the noise that follows the light in them.
+
+Phases that fluctuate from vector to vector change the matrix of a tile to ``W + dW``. To first order
+in their variance, its mean is shorter than ``W``, and what is left over adds noise to every sample
+``dW x``: for inputs without a preferred direction of the variance ``A |x|^2``, with one ``A`` for a
+tile. Both are found by drawing phases a few times. Other wavelengths, whose splitters have another
+angle, are taken the same way: which vector travels on which is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.hardware import Chip, Machine
+from photonpu.keyed import normal_array
+from photonpu.program import TileBank
+from photonpu.simulator import engine
+from photonpu.simulator.noise import Strength
+from photonpu.simulator.strengths import scaled
+
+Floats = NDArray[np.float64]
+_DRAWS = 8
+_SEED = 0x6A697474  # of the draws, the same for all chips: they measure, they are no noise
+_JITTERED = ("theta_error", "phi_error", "psi_error", "attenuator_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What tiles do to vectors.
+
+    Attributes
+    ----------
+    matrices
+        (T, N, N) in units of each tile's scale.
+    share
+        (T,) variance of each sample for each unit of the squared length of the tile's input;
+        None where no noise follows it.
+    """
+
+    matrices: Floats
+    share: Floats | None
+
+
+def transfer(
+    bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
+) -> Transfer:
+    """Return what tiles do on one chip on which sources act so strongly."""
+    machine, chip = scaled(machine, chip, strengths)
+    sources = frozenset(strengths)
+    matrices = engine.bank_matrices(bank, machine, chip, sources)
+    share = np.zeros(len(bank))
+    for others in (
+        _jittered(bank, machine, chip, strengths),
+        _coloured(bank, machine, chip, strengths),
+    ):
+        shrink, scatter = _spread(matrices, others, bank)
+        matrices = matrices * shrink[:, None, None]
+        share += scatter
+    return Transfer(matrices, share if share.any() else None)
+
+
+def _spread(matrices: Floats, others: Iterator[Floats], bank: TileBank) -> tuple[Floats, Floats]:
+    """Return by how much matrices shrink on average of others, and what these scatter.
+
+    Of each tile only the rows and columns in use count.
+    """
+    tiles, ports = matrices.shape[:2]
+    index = np.arange(ports)
+    used = (index < bank.rows[:, None])[:, :, None] & (index < bank.columns[:, None])[:, None, :]
+    exact = np.where(used, matrices, 0.0)
+    along, square, count = np.zeros(tiles), np.zeros(tiles), 0
+    for other in others:
+        along += np.einsum("tij,tij->t", other, exact)
+        square += np.einsum("tij,tij,tij->t", other, other, used.astype(float))
+        count += 1
+    length = np.einsum("tij,tij->t", exact, exact)
+    if not count:
+        return np.ones(tiles), np.zeros(tiles)
+    shrink = np.divide(along, count * length, out=np.ones(tiles), where=length > 0)
+    scatter = (square / count - shrink**2 * length) / (bank.rows * bank.columns)
+    return shrink, np.maximum(scatter, 0.0)
+
+
+def _jittered(
+    bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
+) -> Iterator[Floats]:
+    """Yield the matrices of tiles whose phases have moved by chance."""
+    sigma = machine.phase.jitter_rad * float(strengths.get("jitter", 0.0))
+    if sigma == 0.0:
+        return
+    sources = frozenset(strengths) | {"phase"}
+    still = 1.0 if "phase" in strengths else 0.0
+    for draw in range(_DRAWS):
+        moved = {}
+        for stream, name in enumerate(_JITTERED):
+            error = getattr(chip, name)
+            number = normal_array(_SEED, draw, stream, shape=error.shape)
+            moved[name] = still * error + sigma * number
+        yield engine.bank_matrices(bank, machine, replace(chip, **moved), sources)
+
+
+def _coloured(
+    bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
+) -> Iterator[Floats]:
+    """Yield the matrices of tiles at each wavelength, programmed for the one in the middle."""
+    slope = machine.mesh.splitter_dispersion_per_nm * float(strengths.get("dispersion", 0.0))
+    spacing, channels = machine.optics.channel_spacing_nm, machine.wavelengths
+    if slope * spacing * (channels - 1) == 0.0:
+        return
+    for channel in range(channels):
+        away_nm = (channel - (channels - 1) / 2.0) * spacing
+        detuning = np.pi / 4.0 * slope * away_nm
+        yield engine.bank_matrices(bank, machine, chip, frozenset(strengths), detuning)
