@@ -12,7 +12,8 @@ from photonpu.compiler.graph import Graph, Node
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
-    from photonpu.compiler.calibrate import Feeds, Profiler
+    from photonpu.compiler.calibrate import Feeds
+    from photonpu.compiler.profiler import Profiler
 
 #: Recurrent operators, and where the first of their initial states is, (directions, batch, ...).
 _RECURRENT = {"RNN": 5, "GRU": 5, "LSTM": 5}
@@ -46,7 +47,8 @@ def truly_free(graph: Graph, network: Profiler, sample: Feeds) -> tuple[Graph, s
     names = {info.name for info in free}
     twice = {n: np.concatenate([x, x]) if n in names else x for n, x in sample.items()}
     try:
-        network.run(twice)
+        for _ in network.run(twice):
+            pass
     except ModelError as error:
         holder = next((node for node in holders if f"'{node.name}'" in str(error)), holders[0])
         sizes = {name: len(sample[name]) for name in names}

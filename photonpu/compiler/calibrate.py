@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu import keyed
-from photonpu.errors import InputError, ModelError
+from photonpu.errors import InputError
 from photonpu.program import Geometry, Stream, TensorInfo, windows
 from photonpu.program.tiles import Block
 
@@ -24,6 +24,7 @@ Feeds = Mapping[str, Array]
 
 SAMPLES = 16  # of the calibration data that are used, evenly spaced
 VECTORS = 1024  # of each sample that give a layer's partial sums, evenly spaced
+_COPIED = 1 << 24  # elements of a tensor that may be copied whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,53 +130,6 @@ def _samples(info: TensorInfo, data: Array) -> Iterator[Array]:
         )
 
 
-class Profiler:
-    """The float network, with every tensor of interest handed out.
-
-    Parameters
-    ----------
-    model
-        The network as ONNX bytes whose outputs are the tensors of interest.
-    constants
-        Those of its inputs that are the same for each sample.
-
-    Raises
-    ------
-    ModelError
-        onnxruntime refuses the network.
-    """
-
-    def __init__(self, model: bytes, constants: Feeds | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            self._session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own errors have no other common root
-            raise ModelError(f"onnxruntime cannot load the network: {error}") from error
-        self._names = [output.name for output in self._session.get_outputs()]
-        self._constants = dict(constants or {})
-
-    def run(self, sample: Feeds) -> dict[str, Array]:
-        """Return every tensor of interest for one sample, the sample among them.
-
-        Raises
-        ------
-        ModelError
-            onnxruntime fails on it.
-        """
-        try:
-            values = self._session.run(self._names, {**self._constants, **sample})
-        except Exception as error:  # as above
-            raise ModelError(f"onnxruntime cannot run the network: {error}") from error
-        return {**sample, **dict(zip(self._names, values, strict=True))}
-
-
 def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles]) -> Ranges:
     """Return the ranges that one input tensor asks for.
 
@@ -193,8 +147,7 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles]) -> Ranges:
     sums = []
     for stream, tiles in zip(geometry.streams, layers, strict=True):
         chosen, thinned = _thin(form, stream)
-        vectors = windows.vectors(chosen, geometry, thinned)
-        sums.append(_largest_sums(vectors, tiles))
+        sums.append(_largest_sums(_vectors(chosen, geometry, thinned), tiles))
     largest = float(np.abs(single).max()) if single.size else 0.0
     return Ranges(largest, tuple(sums))
 
@@ -209,6 +162,40 @@ def _thin(form: NDArray[np.float32], stream: Stream) -> tuple[NDArray[np.float32
         factor += 1
     strides = tuple(factor * stride for stride in window.strides)
     return entries, replace(stream, window=replace(window, strides=strides))
+
+
+def _vectors(form: NDArray[np.float32], geometry: Geometry, stream: Stream) -> NDArray[np.float32]:
+    """Return the windows of a stream as vectors; of a large tensor row by row of windows.
+
+    `windows.vectors` copies all that it is given with the zeros around it.
+    """
+    if not stream.window.kernel or form.size <= _COPIED:
+        return windows.vectors(form, geometry, stream)
+    return np.concatenate(
+        [
+            windows.vectors(part, geometry, seen)
+            for entry in range(len(form))
+            for part, seen in _window_rows(form[entry : entry + 1], stream)
+        ]
+    )
+
+
+def _window_rows(
+    form: NDArray[np.float32], stream: Stream
+) -> Iterator[tuple[NDArray[np.float32], Stream]]:
+    """Yield for each row of windows along the first spatial axis what it sees, and how."""
+    window, length = stream.window, form.shape[2]
+    reach = window.dilations[0] * (window.kernel[0] - 1) + 1
+    for row in range(window.count(form.shape[2:])[0]):
+        low = row * window.strides[0] - window.pads_begin[0]
+        high = low + reach
+        begin, end = min(max(0, low), length), min(max(0, high), length)
+        seen = replace(
+            window,
+            pads_begin=(begin - low, *window.pads_begin[1:]),
+            pads_end=(high - end, *window.pads_end[1:]),
+        )
+        yield form[:, :, begin:end], replace(stream, window=seen)
 
 
 def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float64]:

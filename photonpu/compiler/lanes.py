@@ -20,8 +20,9 @@ from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import MatrixProduct
 from photonpu.compiler.lowerings.dense import LAST
 from photonpu.compiler.operations import PRODUCTS
-from photonpu.compiler.pipeline import Array, profiler, work
+from photonpu.compiler.pipeline import Array, work
 from photonpu.compiler.placement import Observed, observe, placed
+from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.remedies import remedy
 from photonpu.errors import InputError, ModelError
 from photonpu.hardware import Machine
@@ -157,7 +158,7 @@ def lanes(
 
 def _observed(graph: Graph, calibration: Array | Mapping[str, Array] | None) -> Observed:
     """Run the float network once for its shapes."""
-    network = profiler(graph)
+    network = Profiler(graph)
     if calibration is not None:
         return observe(network.run(calibrate.feeds(graph.inputs, calibration)[0]))
     try:

@@ -30,6 +30,7 @@ from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.placement import Layer, Observed, lowered, measured, observe
+from photonpu.compiler.profiler import Profiler
 from photonpu.errors import PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
 from photonpu.program import (
@@ -112,12 +113,15 @@ def compile(
     graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})}, limits)
     kept = choice.kept(graph, proto)
     samples = calibrate.feeds(graph.inputs, calibration)
-    float_network = profiler(graph)
-    first = float_network.run(samples[0])
+    float_network = Profiler(graph)
+    first: Iterable[tuple[str, Array]] = float_network.run(samples[0])
+    if not float_network.lean:
+        first = tuple(first)
     observed = observe(first)
     graph, held_batch = truly_free(graph, float_network, samples[0])
     layers, products = lowered(graph, machine, observed, choice, kept)
-    runs = chain([first], map(float_network.run, samples[1:]))
+    again = samples if float_network.lean else samples[1:]
+    runs = chain([] if float_network.lean else [first], map(float_network.run, again))
     ranges, factor_ranges = measured(layers, products, runs, machine)
     on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
         **_photonic_steps(layers, ranges, observed),
@@ -193,14 +197,6 @@ def shapes_of(
     if not isinstance(calibration, Mapping):
         return {name: np.shape(calibration) for name in free}
     return {name: np.shape(calibration[name]) for name in free if name in calibration}
-
-
-def profiler(graph: Graph) -> calibrate.Profiler:
-    """Load the float network so that it hands out every tensor."""
-    inputs = {info.name: np.dtype(info.dtype) for info in graph.inputs}
-    tensors = tuple(name for node in graph.nodes for name in node.writes)
-    model = segments.model(graph, graph.nodes, tuple(inputs), tensors, inputs)
-    return calibrate.Profiler(model, segments.apart(graph, graph.nodes))
 
 
 def _bank(layers: list[Layer], ranges: Mapping[str, Ranges], machine: Machine) -> TileBank:

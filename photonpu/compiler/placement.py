@@ -45,13 +45,13 @@ class Observed(NamedTuple):
     dtypes: Mapping[str, np.dtype[np.generic]]
 
 
-def observe(values: Mapping[str, object]) -> Observed:
+def observe(values: Iterable[tuple[str, object]]) -> Observed:
     """Note the shape and type of every tensor of a run; sequences and the like have neither."""
-    arrays = {n: np.asarray(v) for n, v in values.items() if isinstance(v, np.ndarray | np.generic)}
-    return Observed(
-        {name: array.shape for name, array in arrays.items()},
-        {name: array.dtype for name, array in arrays.items()},
-    )
+    shapes, dtypes = {}, {}
+    for name, value in values:
+        if isinstance(value, np.ndarray | np.generic):
+            shapes[name], dtypes[name] = value.shape, value.dtype
+    return Observed(shapes, dtypes)
 
 
 def placed(
@@ -106,21 +106,31 @@ def lowered(
 def measured(
     layers: list[Layer],
     products: list[Factors],
-    runs: Iterable[Mapping[str, Array]],
+    runs: Iterable[Iterable[tuple[str, Array]]],
     machine: Machine,
 ) -> tuple[dict[str, Ranges], dict[str, FactorRanges]]:
-    """Return the range that each product needs over all runs of the float network."""
+    """Return the range that each product needs over all runs of the float network.
+
+    A run gives its tensors one by one; none is held that no product waits for.
+    """
     ranges: dict[str, Ranges] = {}
     factor_ranges: dict[str, FactorRanges] = {}
-    for values in runs:
-        for layer in layers:
-            product = layer.product
-            with one_blas_thread():
-                found = calibrate.measure(values[product.input], product.geometry, layer.tiles)
-            ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
-        for pair in products:
-            name = pair.node.name
-            factor_ranges[name] = activations.measure(
-                pair.product, values, machine, factor_ranges.get(name)
-            )
+    for run in runs:
+        held: dict[str, Array] = {}
+        waiting = [(pair, {pair.product.left, pair.product.right}) for pair in products]
+        for name, value in run:
+            for layer in layers:
+                if layer.product.input == name:
+                    with one_blas_thread():
+                        found = calibrate.measure(value, layer.product.geometry, layer.tiles)
+                    ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
+            for pair, names in waiting:
+                if name in names:
+                    held[name] = value
+                    if names <= held.keys():
+                        factor_ranges[pair.node.name] = activations.measure(
+                            pair.product, held, machine, factor_ranges.get(pair.node.name)
+                        )
+            open_names = {n for _, names in waiting if not names <= held.keys() for n in names}
+            held = {n: v for n, v in held.items() if n in open_names}
     return ranges, factor_ranges

@@ -19,6 +19,7 @@ from photonpu.program import HostStep, PhotonicStep, Program, Step, Stream, Tile
 from photonpu.simulator import reprogram, slabs
 
 _MB = 1_000_000
+_ARENA = 2  # onnxruntime's memory grows by powers of two
 _SINGLE, _DOUBLE = 4, 8  # bytes
 _SHARE = 0.75  # of the machine's memory that a session takes when nobody says more
 _UNKNOWN_MB = 8000  # where the system does not tell its memory
@@ -43,6 +44,8 @@ class Needs:
         Name of the step at which it does.
     slab
         The least that the largest step takes to lay out its input.
+    kept
+        What digital steps keep of one sample from one run to the next, where they may.
     """
 
     program: int
@@ -51,6 +54,7 @@ class Needs:
     tensors: int
     fullest: str
     slab: int
+    kept: int
 
     def least(self, batch: int) -> int:
         """Return the least that a run of `batch` samples takes."""
@@ -68,10 +72,13 @@ class Plan:
         Samples that go through the network at once.
     scratch_bytes
         What a step may take to lay out its input.
+    lean
+        Whether digital steps give their memory back after each run.
     """
 
     together: int
     scratch_bytes: int
+    lean: bool
 
 
 def default_limit_mb() -> int:
@@ -110,6 +117,7 @@ def needs(program: Program) -> Needs:
         tensors=tensors,
         fullest=fullest,
         slab=max((_least(step, sizes, program) for step in program.mesh_steps), default=0),
+        kept=sum(_inner(step) for step in program.host_steps),
     )
 
 
@@ -134,7 +142,8 @@ def plan(needed: Needs, limit_mb: float, batch: int) -> Plan:
     room = limit - needed.program - batch * needed.sample - needed.slab
     together = max(1, min(batch, room // max(1, needed.tensors)))
     free = room + needed.slab - together * needed.tensors
-    return Plan(together, max(needed.slab, min(slabs.SCRATCH_BYTES, free)))
+    scratch = max(needed.slab, min(slabs.SCRATCH_BYTES, free))
+    return Plan(together, scratch, lean=free - scratch < _ARENA * together * needed.kept)
 
 
 def _samples(count: int) -> str:
@@ -199,12 +208,16 @@ def _fullest(program: Program, sizes: Mapping[str, int], outside: set[str]) -> t
         live |= set(_gives(step)) - outside
         held = sum(sizes[name] for name in live)
         if isinstance(step, HostStep):
-            inner = _SINGLE * sum(operator.elements_out for operator in step.operators)
-            held += max(0, inner - sum(sizes[name] for name in step.outputs))
+            held += max(0, _inner(step) - sum(sizes[name] for name in step.outputs))
         if held >= most:
             most, fullest = held, step.name
         live -= set(last.get(index, ()))
     return most, fullest
+
+
+def _inner(step: HostStep) -> int:
+    """Return what the operators of a digital step give, all together."""
+    return _SINGLE * sum(operator.elements_out for operator in step.operators)
 
 
 def _least(step: Step, sizes: Mapping[str, int], program: Program) -> int:

@@ -21,6 +21,7 @@ from photonpu.program import (
 from photonpu.registry import did_you_mean
 from photonpu.simulator import memory, reprogram, streaming
 from photonpu.simulator.host import HostRunner
+from photonpu.simulator.memory import Plan
 from photonpu.simulator.noise import Named
 from photonpu.simulator.receiver import SAMPLINGS, Receiver
 from photonpu.simulator.strengths import strengths
@@ -156,32 +157,32 @@ class Session:
         plan = memory.plan(self._needs, self.memory_limit_mb, batch)
         names = tuple(output_names or wanted)
         if plan.together >= batch:
-            return self._run(names, checked, first, plan.scratch_bytes)
+            return self._run(names, checked, first, plan)
         parts = [
             self._run(
                 names,
                 {name: x[begin : begin + plan.together] for name, x in checked.items()},
                 first + begin,
-                plan.scratch_bytes,
+                plan,
             )
             for begin in range(0, batch, plan.together)
         ]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _run(
-        self, names: Sequence[str], feeds: Mapping[str, Array], first: int, scratch_bytes: int
+        self, names: Sequence[str], feeds: Mapping[str, Array], first: int, plan: Plan
     ) -> list[Array]:
         """Run the network on samples that go through it together."""
         values: dict[str, Array] = dict(feeds)
         for index, step in enumerate(self.program.steps):
             if isinstance(step, HostStep):
-                values.update(self._hosts[step.name].run(values))
+                values.update(self._hosts[step.name].run(values, lean=plan.lean))
             elif isinstance(step, PhotonicStep):
                 x = values[step.input]
                 single = _single(step, step.input, x)
-                values[step.output] = self._layers[step.name](single, first, scratch_bytes).astype(
-                    x.dtype, copy=False
-                )
+                values[step.output] = self._layers[step.name](
+                    single, first, plan.scratch_bytes
+                ).astype(x.dtype, copy=False)
                 del x, single
             else:
                 left, right = (values[name] for name in (step.left, step.right))
