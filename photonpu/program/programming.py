@@ -1,0 +1,408 @@
+"""Phases for one measured chip: programmed for its errors, rounded for its converters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu import mesh
+from photonpu.errors import InputError, MachineError
+from photonpu.hardware import Chip, Machine
+from photonpu.mesh import MESHES
+from photonpu.mesh.reference import code_of, wrap
+from photonpu.mesh.values import Plan, frozen, frozen_ints
+from photonpu.program.tiles import one_blas_thread
+from photonpu.program.values import Floats, Ints, TileBank
+from photonpu.registry import did_you_mean
+from photonpu.units import db_to_field
+
+#: What a chip is, and what its programming makes up for: it acts whatever noise is asked for.
+FABRICATION = frozenset({"splitter", "phase", "loss", "dead"})
+METHODS = {
+    "nominal": "phases for a perfect chip",
+    "local": "each interferometer gets the split it should have, or the nearest it reaches",
+    "refined": "all phases of a tile make up for what one interferometer cannot reach",
+    "self-configured": "outputs are measured as phases change; nothing inside need be known",
+}
+ROUNDINGS = {
+    "nearest": "each phase for itself",
+    "absorbed": "column by column, later ones make up for what rounding did to earlier ones",
+}
+_SWEEPS = 10
+_ROUNDS = 6
+_CHUNK = 64  # tiles at a time
+# Weight of a mesh's row whose singular value is 0, beside that of the largest.
+_LEAST_WEIGHT = 1e-3
+UNKNOWN = -1  # unreachable splits, where nobody looks inside
+
+
+@dataclass(frozen=True, slots=True)
+class Programmed:
+    """Tiles programmed for the cores of a chip.
+
+    Attributes
+    ----------
+    tiles
+        With settings in place of phases.
+    unreachable
+        (T,) interferometers that cannot reach the split that they should have; -1 for not known.
+    error
+        (T,) relative error of what a tile multiplies by on its core, before any rounding but
+        that which was absorbed.
+    """
+
+    tiles: TileBank
+    unreachable: Ints
+    error: Floats
+
+
+def chip_of(chip: Chip | int | str | Path, machine: Machine) -> Chip:
+    """Return a chip: itself, drawn from a seed, or read from ``.npz`` or a ``.csv`` table.
+
+    Raises
+    ------
+    MachineError
+        The file does not read, or the chip is of another size than the machine.
+    InputError
+        The seed is out of range.
+    """
+    if isinstance(chip, int):
+        chip = Chip.draw(machine, chip)
+    elif isinstance(chip, str | Path):
+        from photonpu.mesh.splitter_map import read_map
+
+        chip = read_map(chip, machine) if str(chip).endswith(".csv") else Chip.load(chip)
+    found = chip.cores, chip.ports, chip.splitter_in.shape[2]
+    needed = machine.cores, machine.mesh.ports, machine.mesh.mzis
+    if found != needed:
+        raise MachineError(
+            f"chip '{chip.name}' has {found[0]} cores of {found[1]} ports and {found[2]} "
+            f"interferometers a mesh, and machine '{machine.name}' {needed[0]} of {needed[1]} and "
+            f"{needed[2]}: measure a chip of this machine"
+        )
+    return chip
+
+
+def check(method: str, rounding: str) -> None:
+    """Refuse what is no way to program.
+
+    Raises
+    ------
+    InputError
+        There is no such method or rounding, or the two do not go together.
+    """
+    for what, name, table in (("programming", method, METHODS), ("rounding", rounding, ROUNDINGS)):
+        if name not in table:
+            hint = did_you_mean(name, table) or f"; there are: {', '.join(table)}"
+            raise InputError(f"{what}='{name}': there is no such way{hint}")
+    if rounding == "absorbed" and method not in ("local", "refined"):
+        raise InputError(
+            f"rounding='absorbed' with programming='{method}': it needs the splitters of the chip; "
+            "use 'local' or 'refined'"
+        )
+
+
+def program(
+    tiles: TileBank, chip: Chip, machine: Machine, method: str, rounding: str = "nearest"
+) -> Programmed:
+    """Program tiles for the cores of a chip that they run on.
+
+    Parameters
+    ----------
+    tiles
+        With the phases of a perfect chip.
+    chip
+        What was measured. `method` ``"self-configured"`` uses no number of it but what it makes of
+        settings.
+    machine
+        Topology and converters.
+    method, rounding
+        Names in `METHODS` and `ROUNDINGS`.
+
+    Raises
+    ------
+    InputError
+        As `check`.
+    """
+    check(method, rounding)
+    pieces = [
+        _program(_part(tiles, slice(first, first + _CHUNK)), chip, machine, method, rounding)
+        for first in range(0, len(tiles), _CHUNK)
+    ]
+    if not pieces:
+        return Programmed(tiles, np.zeros(0, np.int32), np.zeros(0))
+    return Programmed(
+        replace(
+            tiles,
+            **{
+                name: np.concatenate([getattr(piece.tiles, name) for piece in pieces])
+                for name in ("theta", "phi", "psi", "attenuator")
+            },
+        ),
+        np.concatenate([piece.unreachable for piece in pieces]),
+        np.concatenate([piece.error for piece in pieces]),
+    )
+
+
+def real_matrices(
+    tiles: TileBank,
+    machine: Machine,
+    chip: Chip,
+    sources: frozenset[str],
+    *,
+    programmed: bool = False,
+) -> Floats:
+    """Return what homodyne detection reads of tiles on a chip, in units of their scale.
+
+    The mean loss over the paths of a mesh is calibrated out, its spread is not.
+
+    Parameters
+    ----------
+    tiles, machine, chip, sources, programmed
+        As for `photonpu.mesh.tile_matrices`.
+
+    Returns
+    -------
+    ndarray
+        (T, N, N).
+    """
+    real = np.empty((len(tiles), machine.mesh.ports, machine.mesh.ports))
+    for first in range(0, len(tiles), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        real[part] = mesh.tile_matrices(
+            tiles.theta[part],
+            tiles.phi[part],
+            tiles.psi[part],
+            tiles.attenuator[part],
+            tiles.core[part],
+            chip,
+            machine,
+            sources=sources,
+            programmed=programmed,
+        ).real
+    if "loss" in sources:
+        real /= _mean_loss(machine)
+    return real
+
+
+def errors(found: Floats, wanted: Floats) -> Floats:
+    """Return the relative error (T,) of matrices (T, N, N); 0 where all is 0."""
+    distance = np.linalg.norm(found - wanted, axis=(1, 2))
+    size = np.linalg.norm(wanted, axis=(1, 2))
+    return np.divide(distance, size, out=np.zeros_like(size), where=size > 0)
+
+
+def _mean_loss(machine: Machine) -> float:
+    """Return what the field keeps on a path through a core, on average."""
+    passed = 2 * (machine.mesh.ports - 1) + 1  # MZIs that a path meets on average
+    return float(db_to_field(machine.mesh.mzi_loss_db * passed))
+
+
+def _part(tiles: TileBank, part: slice) -> TileBank:
+    """Return some tiles of a bank."""
+    return TileBank(
+        **{name: getattr(tiles, name)[part] for name in TileBank.__dataclass_fields__}
+    )
+
+
+def _program(
+    tiles: TileBank, chip: Chip, machine: Machine, method: str, rounding: str
+) -> Programmed:
+    """Program a few tiles."""
+    wanted = real_matrices(tiles, machine, Chip.ideal(machine), frozenset())
+    unreachable = np.full(len(tiles), UNKNOWN, np.int32)
+    if method == "self-configured":
+        tiles = _self_configured(tiles, wanted, chip, machine)
+    else:
+        corrected, count = _corrected(tiles, chip, machine, rounding == "absorbed")
+        unreachable = count
+        if method == "refined" or rounding == "absorbed":
+            sweeps = _SWEEPS if method == "refined" else 0
+            tiles = _settled(tiles, corrected, chip, machine, sweeps, rounding == "absorbed")
+        elif method == "local":
+            tiles = corrected
+    found = real_matrices(tiles, machine, chip, FABRICATION, programmed=True)
+    return Programmed(tiles, unreachable, errors(found, wanted))
+
+
+def _corrected(
+    tiles: TileBank, chip: Chip, machine: Machine, rounds: bool
+) -> tuple[TileBank, Ints]:
+    """Correct locally for splitters and static phases; count the splits out of reach."""
+    from photonpu.mesh import kernels_correction
+
+    core = tiles.core
+    plan = _plan(machine, rounds)
+    a, b = chip.attenuator_splitter_in[core], chip.attenuator_splitter_out[core]
+    lowest, highest = np.sin(a + b) ** 2, np.cos(a - b) ** 2
+    share = (np.sin(tiles.attenuator / 2.0) ** 2 - lowest) / (highest - lowest)
+    wanted = 2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
+    setting = code_of(wanted - chip.attenuator_error[core], plan)
+    met = _met(setting, chip.attenuator_stuck[core]) + chip.attenuator_error[core]
+    owed = np.stack([np.zeros_like(met), -np.angle(mesh.attenuation(met, a, b))], axis=1)
+    phases: list[list[NDArray[np.float64]]] = [[], [], []]
+    unreachable = np.zeros(len(tiles), np.int32)
+    for m in range(2):
+        *found, clipped = kernels_correction.correct(
+            frozen(tiles.theta[:, m]),
+            frozen(tiles.phi[:, m]),
+            frozen(tiles.psi[:, m]),
+            frozen(owed[:, m]),
+            plan,
+            *_splitters(chip, core, m),
+        )
+        statics = chip.theta_error, chip.phi_error, chip.psi_error
+        for place, (phase, static) in enumerate(zip(found, statics, strict=True)):
+            phases[place].append(wrap(phase - static[core, m]))
+        unreachable += clipped
+    theta, phi, psi = (np.stack(pair, axis=1) for pair in phases)
+    return replace(tiles, theta=theta, phi=phi, psi=psi, attenuator=setting), unreachable
+
+
+def _settled(
+    nominal: TileBank, start: TileBank, chip: Chip, machine: Machine, sweeps: int, rounds: bool
+) -> TileBank:
+    """Settle both meshes: that of U makes up for what is left of the one before it.
+
+    Rows of ``V^H`` count by their singular value.
+    """
+    from photonpu.mesh import kernels_settle
+
+    topology, core = machine.mesh.topology, nominal.core
+    plan = _plan(machine, rounds)
+    layout = MESHES[topology].layout(machine.mesh.ports)
+    columns = np.searchsorted(layout.column, np.arange(layout.depth + 1)) if rounds else []
+    first, second = (
+        mesh.matrix(
+            mesh.Phases(nominal.theta[:, m], nominal.phi[:, m], nominal.psi[:, m]), topology
+        )
+        for m in range(2)
+    )
+    values = np.sin(nominal.attenuator / 2.0)
+    goal = (values**2 + _LEAST_WEIGHT)[:, :, None] * first
+    statics = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)[core]
+    stuck = np.concatenate([chip.theta_stuck, chip.phi_stuck, chip.psi_stuck], axis=2)[core]
+    settings = np.concatenate([start.theta, start.phi, start.psi], axis=2)
+    for m in range(2):
+        offset, dead = statics[:, m], stuck[:, m]
+        free = ~(dead > 0.0)
+        free.flags.writeable = False
+        met = kernels_settle.settle(
+            _fixed(goal),
+            frozen(_met(settings[:, m], dead) + offset),
+            frozen(offset),
+            free,
+            plan,
+            *_splitters(chip, core, m),
+            frozen_ints(columns),
+            sweeps,
+        )
+        settings[:, m] = code_of(met - offset, plan)
+        if m == 0:
+            done = replace(start, **_split(settings, layout.mzis))
+            before = _before_second(done, chip, machine)
+            goal = second * values[:, None, :] @ first @ before.conj().swapaxes(1, 2)
+    return replace(start, **_split(settings, layout.mzis))
+
+
+def _before_second(tiles: TileBank, chip: Chip, machine: Machine) -> NDArray[np.complex128]:
+    """Return the field behind the attenuators, (T, N, N), as programmed."""
+    core = tiles.core
+    error, stuck = (
+        np.concatenate([getattr(chip, f"{name}_{kind}") for name in ("theta", "phi", "psi")], 2)
+        for kind in ("error", "stuck")
+    )
+    settings = np.concatenate([tiles.theta, tiles.phi, tiles.psi], axis=2)[:, 0]
+    met = _split(_met(settings, stuck[core, 0]) + error[core, 0], tiles.theta.shape[2])
+    alpha, beta, gamma = _splitters(chip, core, 0)
+    found = mesh.matrix(
+        mesh.Phases(met["theta"], met["phi"], met["psi"]),
+        machine.mesh.topology,
+        alpha=alpha,
+        beta=beta,
+        gamma=gamma,
+        loss_db=chip.mzi_loss_db[core, 0],
+    )
+    phase = _met(tiles.attenuator, chip.attenuator_stuck[core]) + chip.attenuator_error[core]
+    passed = mesh.attenuation(
+        phase, chip.attenuator_splitter_in[core], chip.attenuator_splitter_out[core]
+    )
+    return passed[:, :, None] * found
+
+
+def _self_configured(tiles: TileBank, wanted: Floats, chip: Chip, machine: Machine) -> TileBank:
+    """Let each tile find its settings by measurements of its outputs."""
+    from photonpu.mesh.selfconfiguration import configure
+
+    mzis, ports = tiles.theta.shape[2], tiles.ports
+    size = 2 * mzis + ports
+    both = np.concatenate([tiles.theta, tiles.phi, tiles.psi], axis=2).reshape(len(tiles), -1)
+    settings = np.concatenate([both, tiles.attenuator], axis=1)
+    for t in range(len(tiles)):
+        rows, columns = int(tiles.rows[t]), int(tiles.columns[t])
+        read = _measurement(chip, machine, int(tiles.core[t]), mzis, rows, columns)
+        with one_blas_thread():
+            goal = wanted[t, :rows, :columns]
+            settings[t] = configure(read, goal, settings[t], ports, _ROUNDS)[0]
+    meshes = settings[:, : 2 * size].reshape(len(tiles), 2, size)
+    return replace(tiles, **_split(meshes, mzis), attenuator=settings[:, 2 * size :])
+
+
+def _measurement(
+    chip: Chip, machine: Machine, core: int, mzis: int, rows: int, columns: int
+) -> Callable[[Floats], Floats]:
+    """Return the function that sets one core of a chip and reads its detectors."""
+    size = 2 * mzis + machine.mesh.ports
+
+    def read(settings: Floats) -> Floats:
+        meshes = settings[:, : 2 * size].reshape(len(settings), 2, size)
+        field = mesh.tile_matrices(
+            **_split(meshes, mzis),
+            attenuator=settings[:, 2 * size :],
+            core=np.full(len(settings), core, np.int32),
+            chip=chip,
+            machine=machine,
+            sources=FABRICATION,
+            programmed=True,
+        )
+        return np.ascontiguousarray(field[:, :rows, :columns].real) / _mean_loss(machine)
+
+    return read
+
+
+def _plan(machine: Machine, rounds: bool) -> Plan:
+    """Return the layout of a machine's meshes, and the resolution if it is to be met."""
+    step = machine.phase.phase_step * rounds
+    unit = machine.phase.voltage_step_phase * rounds
+    return MESHES[machine.mesh.topology].plan(machine.mesh.ports, step, unit)
+
+
+def _splitters(chip: Chip, core: Ints, m: int) -> tuple[Floats, Floats, Floats]:
+    """Return alpha, beta and gamma of one mesh of each core, as kernels take them."""
+    return (
+        frozen(chip.splitter_in[core, m]),
+        frozen(chip.splitter_out[core, m]),
+        frozen(chip.splitter_third[core, m]),
+    )
+
+
+def _met(setting: Floats, stuck: Floats) -> Floats:
+    """Return settings, but those of dead shifters as they are."""
+    return np.where(stuck > 0.0, wrap(stuck), setting)
+
+
+def _split(phases: Floats, mzis: int) -> dict[str, Floats]:
+    """Return theta, phi and psi from an axis that holds all three."""
+    theta, phi, psi = np.split(phases, [mzis, 2 * mzis], axis=-1)
+    return {"theta": theta, "phi": phi, "psi": psi}
+
+
+def _fixed(goal: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Return a contiguous, read-only view: what kernels are compiled for."""
+    view = np.ascontiguousarray(goal).view()
+    view.flags.writeable = False
+    return view
