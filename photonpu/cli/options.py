@@ -102,6 +102,10 @@ Noise = Annotated[
         help="Which effects to simulate; names are those of photonpu.simulator.noise.",
     ),
 ]
+Sampling = Annotated[
+    str,
+    typer.Option(metavar="exact|fast|merged", help="How the noise of detectors is drawn."),
+]
 Metrics = Annotated[str, typer.Option(metavar="NAME,NAME", help="What to measure.")]
 Threshold = Annotated[
     float, typer.Option(help="The mask is where the output exceeds this; 0 for a logit.")

@@ -43,6 +43,23 @@ def simulate(
     chips: options.Chips = 3,
     chip: Annotated[int, typer.Option(min=0, help="The instance that --input runs on.")] = 0,
     seed: options.Seed = 0,
+    sampling: options.Sampling = "exact",
+    until_ci: Annotated[
+        float | None,
+        typer.Option(
+            "--until-ci",
+            metavar="HALF",
+            help="Stop, from the fifth chip on, when the 95 % interval of the first metric's mean "
+            "over chips is no wider than this to either side.",
+        ),
+    ] = None,
+    ideal: Annotated[
+        bool, typer.Option("--ideal/--no-ideal", help="Score the ideal machine, too.")
+    ] = True,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keeps finished chips; the same command goes on there."),
+    ] = None,
     metrics: options.Metrics = "dice,iou,hd95",
     threshold: options.Threshold = 0.5,
     size: options.Size = None,
@@ -110,27 +127,43 @@ def simulate(
     )
     modes = inputs.noises(noise)
     if dataset is None:
-        _run(Session(program, modes, chip, seed, machine=target), feeds, output, as_json)
+        session = Session(program, modes, chip, seed, machine=target, sampling=sampling)
+        _run(session, feeds, output, as_json)
         return
-    evaluation = evaluate(
-        program,
-        dataset,
-        asked,
-        chips,
-        noise=modes,
-        seed=seed,
-        machine=target,
-        reference=float_network,
-        threshold=threshold,
-        quiet=quiet,
-        keep_masks=pictures is not None,
-    )
+    try:
+        evaluation = evaluate(
+            program,
+            dataset,
+            asked,
+            chips,
+            noise=modes,
+            seed=seed,
+            machine=target,
+            reference=float_network,
+            threshold=threshold,
+            quiet=quiet,
+            keep_masks=pictures is not None,
+            sampling=sampling,
+            ideal=ideal,
+            until_ci=until_ci,
+            store=store,
+        )
+    except KeyboardInterrupt:
+        note(_interrupted(store))
+        raise typer.Exit(130) from None
     if pictures is not None:
         draw(pictures, dataset, evaluation)
     emit(evaluation.to_dict(), evaluation.table(), as_json=as_json)
     if min_dice is not None:
         dice = evaluation.score("noisy", "dice").mean
         refuse([] if dice >= min_dice else [f"mean Dice {dice:.3f} is below {min_dice:g}"])
+
+
+def _interrupted(store: Path | None) -> str:
+    """Return what Ctrl-C leaves."""
+    if store is None:
+        return "interrupted; with --store FILE finished chips are kept"
+    return f"interrupted; finished chips are in '{store}': the same command goes on from there"
 
 
 def _run(session: Session, feeds: Arrays, output: Path | None, as_json: bool) -> None:

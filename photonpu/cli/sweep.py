@@ -29,6 +29,7 @@ def sweep_machines(
     noise: options.Noise = "full",
     chips: options.Chips = 3,
     seed: options.Seed = 0,
+    sampling: options.Sampling = "exact",
     threshold: options.Threshold = 0.5,
     size: options.Size = None,
     limit: options.Limit = None,
@@ -71,6 +72,7 @@ def sweep_machines(
             noise=noises(noise),
             seed=seed,
             threshold=threshold,
+            sampling=sampling,
             store=store,
             quiet=quiet,
         )

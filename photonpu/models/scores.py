@@ -66,7 +66,7 @@ class Evaluation:
     program, dataset, machine
         Names.
     noise
-        The noise of the mode ``"noisy"``, or the names of its sources.
+        The noise of the mode ``"noisy"``: a name, names of sources, or their strengths.
     chips
         Names of the chips, in the order of the runs of the mode ``"noisy"``.
     seed, threshold
@@ -81,12 +81,14 @@ class Evaluation:
         By mode, (R, S, H, W) bool; empty unless they were to be kept.
     notes
         What a reader of the numbers should know.
+    sampling
+        How detector noise was drawn.
     """
 
     program: str
     dataset: str
     machine: str
-    noise: str | tuple[str, ...]
+    noise: str | list[str] | dict[str, float | str]
     chips: tuple[str, ...]
     seed: int
     threshold: float
@@ -95,6 +97,7 @@ class Evaluation:
     scores: Mapping[str, Mapping[str, Score]]
     masks: Mapping[str, NDArray[np.bool_]]
     notes: tuple[str, ...]
+    sampling: str = "exact"
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -133,6 +136,21 @@ class Evaluation:
         if math.isnan(minimum):
             raise InputError("minimum is NaN: give the mean that a chip needs to pass")
         return float(np.mean(self.score("noisy", metric).runs >= minimum))
+
+    def chip_interval(self, metric: str = "dice") -> tuple[float, float]:
+        """Return the 95 % interval of the mean over chips, each the mean of its cases.
+
+        Other than `Score.interval`, which is over cases, it says how sure the mean of all chips
+        that could be made is on these cases: Student's t; without end for one chip.
+
+        Raises
+        ------
+        UnknownNameError
+            `metric` is not in this evaluation.
+        """
+        runs = self.score("noisy", metric).runs
+        mean, half = float(_mean(runs, axis=0)), half_width(runs)
+        return mean - half, mean + half
 
     def difference(self, mode: str, against: str, metric: str = "dice") -> Score:
         """Return one mode minus another, case by case; its interval is that of paired cases.
@@ -175,6 +193,9 @@ class Evaluation:
             for other in ("float", "ideal")
             if other in self.scores
         )
+        if len(self.chips) > 1:
+            low, high = self.chip_interval(self.metrics[0])
+            legend += f"\nover chips: {self.metrics[0]} 95 % interval [{low:.3f}, {high:.3f}]"
         notes = (f"note: {note}" for note in self.notes)
         return "\n".join([text_table(header, rows, "l" * len(header)), legend, *paired, *notes])
 
@@ -184,7 +205,8 @@ class Evaluation:
             "program": self.program,
             "dataset": self.dataset,
             "machine": self.machine,
-            "noise": self.noise if isinstance(self.noise, str) else list(self.noise),
+            "noise": self.noise,
+            "sampling": self.sampling,
             "seed": self.seed,
             "threshold": self.threshold,
             "cases": list(self.ids),
@@ -192,12 +214,32 @@ class Evaluation:
             "chips": list(self.chips),
             "units": {name: UNITS.get(name, "") for name in self.metrics},
             "interval_level": LEVEL,
+            "chip_interval": {
+                name: [_plain(end) for end in self.chip_interval(name)] for name in self.metrics
+            },
             "scores": {
                 mode: {name: _score_dict(score) for name, score in scores.items()}
                 for mode, scores in self.scores.items()
             },
             "notes": list(self.notes),
         }
+
+
+def half_width(values: Floats) -> float:
+    """Return how far the interval of level 0.95 of a mean reaches to either side: Student's t.
+
+    Parameters
+    ----------
+    values
+        (n,) independent values, NaN left out; fewer than two have no interval: infinity.
+    """
+    from scipy.special import stdtrit
+
+    kept = values[~np.isnan(values)]
+    if len(kept) < 2:
+        return math.inf
+    quantile = float(stdtrit(len(kept) - 1, (1 + LEVEL) / 2))
+    return quantile * float(kept.std(ddof=1)) / math.sqrt(len(kept))
 
 
 def _mean(values: Floats, axis: int) -> Floats:

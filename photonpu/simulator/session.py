@@ -55,6 +55,8 @@ class Session:
         What program, matrices and tensors may take together; three quarters of the machine's
         memory if nobody says. Large tensors and batches then go through in pieces, with the same
         bits. The interpreter and its libraries, about 250 MB, are not in it.
+    hosts
+        Digital segments that another session of this program has loaded: its `hosts`.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Session:
         machine: Machine | None = None,
         sampling: str = "exact",
         memory_limit_mb: float | None = None,
+        hosts: Mapping[str, HostRunner] | None = None,
     ) -> None:
         self.program = program
         self.machine = fitting(program, machine)
@@ -104,7 +107,9 @@ class Session:
             for step in program.photonic_steps
         }
         self._reprogrammed = reprogram.layers(program, self.machine, chip, self.strengths, receiver)
-        self._hosts = {step.name: HostRunner(step) for step in program.host_steps}
+        if hosts is None:
+            hosts = {step.name: HostRunner(step) for step in program.host_steps}
+        self.hosts = hosts
 
     @property
     def sources(self) -> frozenset[str]:
@@ -176,7 +181,7 @@ class Session:
         values: dict[str, Array] = dict(feeds)
         for index, step in enumerate(self.program.steps):
             if isinstance(step, HostStep):
-                values.update(self._hosts[step.name].run(values, lean=plan.lean))
+                values.update(self.hosts[step.name].run(values, lean=plan.lean))
             elif isinstance(step, PhotonicStep):
                 x = values[step.input]
                 single = _single(step, step.input, x)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 import photonpu
 from photonpu.errors import PhotonpuWarning, SweepError
 from photonpu.hardware import Machine
+from photonpu.models.kept import fingerprint
 from photonpu.models.metrics import METRICS
 from photonpu.sweep.points import Work, run
 from photonpu.sweep.space import grid, settle
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from photonpu.compiler.checked import Checked
     from photonpu.models.datasets import Dataset
     from photonpu.program import Program
+    from photonpu.simulator.noise import Named
 
 CALIBRATION_SAMPLES = 8
 
@@ -38,9 +38,10 @@ def sweep(
     dataset: Dataset | None = None,
     metrics: Sequence[str] = ("dice",),
     chips: int = 3,
-    noise: str | Collection[str] = "full",
+    noise: Named = "full",
     seed: int = 0,
     threshold: float = 0.5,
+    sampling: str = "exact",
     store: str | Path | None = "sweep.sqlite",
     quiet: bool = False,
 ) -> Study:
@@ -62,7 +63,7 @@ def sweep(
         Names of entries of `METRICS`.
     chips
         Fabricated instances to evaluate on.
-    noise, seed, threshold
+    noise, seed, threshold, sampling
         As in `evaluate`.
     store
         SQLite file that keeps finished points, so that a rerun goes on where this run stops;
@@ -90,6 +91,7 @@ def sweep(
     from photonpu.compiler import compile, reader
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import estimate
+    from photonpu.simulator.strengths import described, strengths
 
     base = Machine.of(machine)
     settled = settle(space, base)
@@ -107,11 +109,13 @@ def sweep(
     if dataset is not None:
         samples = dataset.images[:CALIBRATION_SAMPLES]
         subject |= {
-            "dataset": _fingerprint(dataset),
+            "dataset": fingerprint(dataset.images, dataset.masks, dataset.spacing_mm),
             "calibration samples": CALIBRATION_SAMPLES,
             "metrics": names,
             "chips": chips,
-            "noise": noise if isinstance(noise, str) else sorted(noise),
+            "noise": described(noise),
+            "strengths": fingerprint(strengths(noise)),
+            "sampling": sampling,
             "seed": seed,
             "threshold": threshold,
         }
@@ -129,7 +133,9 @@ def sweep(
                 seed=seed,
                 machine=at,
                 threshold=threshold,
+                sampling=sampling,
                 baseline=False,
+                ideal=False,
                 quiet=True,
             )
             scores = {name: found.score("noisy", name) for name in names}
@@ -159,12 +165,3 @@ def unranged() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "converter ranges", PhotonpuWarning)
         yield
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    """Return the hash of all numbers of a dataset; what it is called does not count."""
-    digest = hashlib.sha256()
-    for array in (dataset.images, dataset.masks, dataset.spacing_mm):
-        digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

@@ -1,22 +1,15 @@
-"""Finished points of a sweep in one SQLite file: each is committed by itself, none is lost.
-
-The file is in WAL mode, so that a kill at any moment leaves every committed point readable.
-``PRAGMA user_version`` holds the version of the schema, ``application_id`` says whose file it is.
-"""
+"""Finished points of a sweep in one SQLite file: each is committed by itself, none is lost."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from photonpu.errors import StorageError, SweepError
+from photonpu.errors import SweepError
+from photonpu.ledger import Format, Ledger
 from photonpu.sweep.study import NAN, Interval, Outcome
 
 APPLICATION_ID = int.from_bytes(b"PPUS", "big")
@@ -31,16 +24,10 @@ CREATE TABLE points (
     finished TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 ) WITHOUT ROWID
 """
-_NOT_WRITABLE = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-}
+_FORMAT = Format("store of a sweep", APPLICATION_ID, SCHEMA_VERSION, _TABLE, SweepError)
 
 
-class Store:
+class Store(Ledger):
     """Outcomes by the id of their point, kept in one file.
 
     Parameters
@@ -57,30 +44,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path | None) -> None:
-        self.path = path
-        with self._translate():
-            self._connection = sqlite3.connect(
-                ":memory:" if path is None else path, timeout=30.0, isolation_level=None
-            )
-        try:
-            with self._translate():
-                self._prepare()
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def __enter__(self) -> Self:
-        """Return the open store."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; what was put is in it."""
-        self._connection.close()
+        super().__init__(path, _FORMAT)
 
     def get(self, identity: str) -> Outcome | None:
         """Return the outcome of the point with this id, or None where there is none yet.
@@ -90,8 +54,8 @@ class Store:
         SweepError
             The file is damaged.
         """
-        with self._translate():
-            row = self._connection.execute(
+        with self.translate():
+            row = self.connection.execute(
                 "SELECT outcome FROM points WHERE id = ?", (identity,)
             ).fetchone()
         if row is None:
@@ -99,7 +63,7 @@ class Store:
         try:
             return _outcome(row[0])
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise self._damaged(f"point {identity[:12]} does not read") from None
+            raise self.damaged(f"point {identity[:12]} does not read") from None
 
     def put(
         self, identity: str, subject: Mapping[str, object], outcome: Outcome, seconds: float
@@ -123,66 +87,16 @@ class Store:
             The disk is full; the points before this one are in the file.
         """
         texts = json.dumps(subject), json.dumps(_blank_nan(asdict(outcome)), allow_nan=False)
-        with self._translate():
-            self._connection.execute(
+        with self.translate():
+            self.connection.execute(
                 "INSERT OR REPLACE INTO points (id, subject, outcome, seconds) VALUES (?, ?, ?, ?)",
                 (identity, *texts, seconds),
             )
 
     def __len__(self) -> int:
         """Return the number of finished points, of all sweeps that use this file."""
-        with self._translate():
-            return int(self._connection.execute("SELECT count(*) FROM points").fetchone()[0])
-
-    def _prepare(self) -> None:
-        """Check whose file it is, or make the table in an empty one."""
-        owner = self._pragma("application_id")
-        version = self._pragma("user_version")
-        if owner == 0 and self._pragma("schema_version") == 0:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("BEGIN IMMEDIATE")
-            if self._pragma("application_id") == 0:
-                self._connection.execute(_TABLE)
-                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            self._connection.execute("COMMIT")
-        elif owner != APPLICATION_ID:
-            raise SweepError(
-                f"'{self.path}' is a database of another application; "
-                "choose another file for the store"
-            )
-        elif version != SCHEMA_VERSION:
-            raise SweepError(
-                f"'{self.path}' has schema version {version} and this photonpu reads version "
-                f"{SCHEMA_VERSION}; choose another file for the store"
-            )
-
-    def _pragma(self, name: str) -> int:
-        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-    @contextlib.contextmanager
-    def _translate(self) -> Iterator[None]:
-        """Turn SQLite's errors into photonpu's."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            if code in _NOT_WRITABLE:
-                raise StorageError(
-                    f"cannot write '{self.path}': {error}; "
-                    "free space, or choose a folder that exists and is writable"
-                ) from error
-            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise SweepError(
-                    f"'{self.path}' is locked by another process; wait for it to end"
-                ) from error
-            raise self._damaged(str(error)) from error
-
-    def _damaged(self, reason: str) -> SweepError:
-        return SweepError(
-            f"'{self.path}' is no store of a sweep, or is damaged ({reason}); "
-            "move it away, or choose another file for the store"
-        )
+        with self.translate():
+            return int(self.connection.execute("SELECT count(*) FROM points").fetchone()[0])
 
 
 def _outcome(text: str) -> Outcome:

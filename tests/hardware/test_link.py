@@ -98,9 +98,7 @@ def test_with_a_strong_oscillator_the_ratio_is_four_times_the_electrons() -> Non
 def test_shot_noise_has_a_floor_that_does_not_fall_with_the_output() -> None:
     variance = budget().variance
 
-    assert variance.at(0.0) == pytest.approx(
-        variance.shot_floor + variance.dark + variance.thermal
-    )
+    assert variance.at(0.0) == pytest.approx(variance.shot_floor + variance.dark + variance.thermal)
     assert variance.at(1.0) - variance.at(0.0) == pytest.approx(variance.shot_slope)
     assert variance.shot_floor > variance.shot_slope > 0.0
 

@@ -119,7 +119,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_committed(tmp_path: Path) -> Non
     with Store(path) as store:
         store.put("a", {}, OUTCOME, 0.0)
         # SQLite's own limit on pages fails with SQLITE_FULL, as a full disk does.
-        store._connection.execute("PRAGMA max_page_count = 3")
+        store.connection.execute("PRAGMA max_page_count = 3")
         with pytest.raises(StorageError, match="cannot write '.*full; free space"):
             store.put("b", {"long": "x" * 100_000}, OUTCOME, 0.0)
     with Store(path) as store:
