@@ -52,9 +52,27 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def noises(text: str) -> str | tuple[str, ...]:
-    """Return a named set of noise sources as it is, and anything else as names of sources."""
-    return text if text in ("full", "quantised", "ideal") else names(text)
+def noises(text: str) -> str | tuple[str, ...] | dict[str, float]:
+    """Return a named set of noise sources as it is, and anything else as names or strengths.
+
+    Raises
+    ------
+    InputError
+        A strength is no number.
+    """
+    if text in ("full", "quantised", "ideal"):
+        return text
+    found = names(text)
+    if "=" not in text:
+        return found
+    strengths = {}
+    for part in found:
+        name, equals, number = part.partition("=")
+        try:
+            strengths[name] = float(number) if equals else 1.0
+        except ValueError:
+            raise InputError(f"--noise {part}: write NAME or NAME=STRENGTH, as in shot=2") from None
+    return strengths
 
 
 def read_machine(name: str | None, settings: Sequence[str] | None = None) -> Machine:
@@ -69,6 +87,11 @@ def read_machine(name: str | None, settings: Sequence[str] | None = None) -> Mac
 
     machine = Machine.preset() if name is None else Machine.of(name)
     return machine.override(pairs(settings, "--set"))
+
+
+def read_chip(text: str | None) -> int | str | None:
+    """Return the seed of a drawn chip as a number, and the name of a file as it is."""
+    return int(text) if text is not None and text.isdecimal() else text
 
 
 def read_model(

@@ -78,6 +78,33 @@ ActivationProducts = Annotated[
         "programmed anew for each sample.",
     ),
 ]
+ChipFile = Annotated[
+    str | None,
+    typer.Option(
+        "--chip",
+        metavar="FILE_OR_SEED",
+        help="Program for one measured chip: an .npz file, a .csv table, or the seed of a drawn "
+        "one.",
+    ),
+]
+Programming = Annotated[
+    str,
+    typer.Option(
+        metavar="nominal|local|refined|self-configured",
+        help="How phases make up for the errors of --chip.",
+    ),
+]
+Rounding = Annotated[
+    str,
+    typer.Option(
+        metavar="nearest|absorbed",
+        help="How phases for --chip are rounded; absorbed: later columns make up for earlier ones.",
+    ),
+]
+Assignment = Annotated[
+    str,
+    typer.Option(metavar="round-robin|best", help="Which tile runs on which core of --chip."),
+]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -98,7 +125,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Key of the noise from shot to sh
 Noise = Annotated[
     str,
     typer.Option(
-        metavar="full|quantised|ideal|NAME,NAME",
+        metavar="full|quantised|ideal|NAME,NAME=STRENGTH",
         help="Which effects to simulate; names are those of photonpu.simulator.noise.",
     ),
 ]

@@ -92,7 +92,8 @@ def conversion_energy_j(machine: Machine) -> float:
     if converters.adc_energy_pj is not None:
         return converters.adc_energy_pj * 1e-12
     rate_hz = machine.clock_ghz * 1e9
-    return adc_energy_pj(converters.adc_bits, rate_hz, converters.technology_nm) * 1e-12
+    bits = converters.adc_bits if converters.adc_enob is None else converters.adc_enob
+    return adc_energy_pj(bits, rate_hz, converters.technology_nm) * 1e-12
 
 
 def _holding_j(work: Work, machine: Machine) -> float:

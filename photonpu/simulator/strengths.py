@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -54,17 +55,21 @@ def sources(noise: Named) -> frozenset[str]:
     return frozenset(strengths(noise))
 
 
-def described(noise: Named) -> str | list[str] | dict[str, float | str]:
-    """Return `noise` as records have it: plain values that JSON knows, one form for one meaning."""
+def described(noise: Named) -> str | tuple[str, ...]:
+    """Return `noise` as records have it: one text, or texts, for one meaning.
+
+    ``"shot"`` acts as the machine says, ``"shot=2.0"`` twice as strongly; measured errors have the
+    beginning of their SHA-256 in place of a number.
+    """
     if isinstance(noise, str):
         return noise
-    found = strengths(noise)
-    if all(isinstance(value, float) and value == 1.0 for value in found.values()):
-        return sorted(found)
-    return {
-        name: value if isinstance(value, float) else "measured"
-        for name, value in sorted(found.items())
-    }
+    return tuple(sorted(_described(*pair) for pair in strengths(noise).items()))
+
+
+def _described(name: str, strength: Strength) -> str:
+    if isinstance(strength, np.ndarray):
+        return f"{name}={hashlib.sha256(strength.tobytes()).hexdigest()[:16]}"
+    return name if strength == 1.0 else f"{name}={strength!r}"
 
 
 def scaled(machine: Machine, chip: Chip, found: Mapping[str, Strength]) -> tuple[Machine, Chip]:

@@ -1,7 +1,7 @@
 """What tiles multiply by on one chip, and the noise that follows the light in them.
 
-Phases that fluctuate from vector to vector change the matrix of a tile to ``W + dW``. To first order
-in their variance, its mean is shorter than ``W``, and what is left over adds noise to every sample
+Phases that fluctuate from vector to vector change the matrix of a tile to ``W + dW``. To first
+order in their variance, its mean is shorter than ``W``, and what is left adds noise to every sample
 ``dW x``: for inputs without a preferred direction of the variance ``A |x|^2``, with one ``A`` for a
 tile. Both are found by drawing phases a few times. Other wavelengths, whose splitters have another
 angle, are taken the same way: which vector travels on which is not kept.

@@ -1,8 +1,8 @@
 """What a program asks of a machine, in counts: latency and energy are functions of these.
 
 A layer streams its vectors through one tile after another, weight-stationary: each core holds a
-tile until all vectors have passed it. Where the last turn of a stream leaves cores idle, they take
-copies of its tiles and share the vectors.
+tile until all vectors have passed it, twice where a detector reads intensities. Where the last
+turn of a stream leaves cores idle, they take copies of its tiles and share the vectors.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def count(program: Program, machine: Machine, batch: int) -> Iterator[Work]:
     batch
         Samples that pass a tile while it is programmed.
     """
-    held = held_phases(program.tiles)
+    held = held_phases(program.tiles, machine.mesh.topology)
     for step in program.steps:
         if isinstance(step, PhotonicStep):
             yield _photonic(program.tiles, held, step, machine, batch)
@@ -112,20 +112,21 @@ def _photonic(
 ) -> Work:
     turns = cycles = programmings = dac = adc = rows = 0
     held_programming = held_vectors = 0.0
+    passes = machine.detector.passes
     for stream, (first, last), windows in zip(
         step.geometry.streams, step.tiles, step.vectors, strict=True
     ):
         number, vectors = last - first, windows * batch
         copies = _copies(number, vectors, machine.cores)
         turns += math.ceil(number / machine.cores)
-        cycles += math.ceil(number * vectors / (machine.cores * machine.wavelengths))
+        cycles += math.ceil(passes * number * vectors / (machine.cores * machine.wavelengths))
         programmings += copies
         dac += vectors * int(tiles.columns[first:last].sum())
         adc += vectors * int(tiles.rows[first:last].sum())
         rows += vectors * step.geometry.matrix_shape(stream)[0]
         phases = float(held[first:last].sum())
         held_programming += phases * copies / max(number, 1)
-        held_vectors += phases * vectors
+        held_vectors += phases * vectors * passes
     weight_bits = sum(last - first for first, last in step.tiles) * (
         machine.mesh.shifters * machine.phase.dac_bits
     )
@@ -143,7 +144,7 @@ def _photonic(
         cycles=cycles,
         held_programming=held_programming,
         held_vectors=held_vectors,
-        dac_samples=dac,
+        dac_samples=dac * passes,
         adc_samples=adc,
         accumulations=_OPERATIONS_A_SAMPLE * adc
         + (0 if step.bias is None else step.out_elements * batch),
@@ -160,7 +161,8 @@ def _reprogrammed(step: ReprogrammedStep, machine: Machine, batch: int) -> Itera
     """
     ports, cores = machine.mesh.ports, machine.cores
     matrices, vectors = step.matrices * batch, step.vectors * batch
-    number, passes = step.tiles * matrices, step.tiles * vectors
+    number, passes = step.tiles * matrices, machine.detector.passes
+    passed = passes * step.tiles * vectors
     copies = _copies(number, vectors // matrices, cores)
     columns, rows = math.ceil(step.columns / ports), math.ceil(step.rows / ports)
     operations = sum(
@@ -188,9 +190,9 @@ def _reprogrammed(step: ReprogrammedStep, machine: Machine, batch: int) -> Itera
         tiles=number,
         vectors=vectors,
         macs=step.macs * batch,
-        cycles=math.ceil(passes / (cores * machine.wavelengths)),
-        held_vectors=step.phase_pi * passes,
-        dac_samples=dac,
+        cycles=math.ceil(passed / (cores * machine.wavelengths)),
+        held_vectors=step.phase_pi * passed,
+        dac_samples=dac * passes,
         adc_samples=adc,
         accumulations=_OPERATIONS_A_SAMPLE * adc,
         sram_bits=words * machine.memory.word_bits,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.testing as npt
 import pytest
 
+from photonpu import mesh
 from photonpu.errors import InputError
 from photonpu.hardware import Chip, LinkBudget, Machine
+from photonpu.hardware.adc import effective_bits
+from photonpu.hardware.link import current_variance
 from photonpu.registry import UnknownNameError
 from photonpu.simulator import NOISES, Effect, PhotonicMatrix, Session, noise_source
 from photonpu.simulator.receiver import SAMPLINGS
@@ -108,3 +113,316 @@ def test_a_machine_without_a_source_has_no_noise_of_it(name: str) -> None:
     machine = LOUD.override(NOTHING[name])
 
     npt.assert_allclose(output(name, machine), output("ideal", machine), atol=1e-5)
+
+
+def unit_samples(name: str, level: float, machine: Machine = LOUD, **options: Any) -> np.ndarray:
+    """Return 10^6 samples of `level` in units of full scale, with one source."""
+    x = np.full((8, N // 8), level, np.float32)
+    return np.asarray(PhotonicMatrix(np.eye(8), machine, noise=name, seed=7, **options) @ x)
+
+
+def expected_variance(name: str, level: float, machine: Machine) -> float:
+    """Return the variance of a sample of `level`: the formulas of docs/physics.md, by hand."""
+    link = LinkBudget.of(machine)
+    signal, oscillator = link.signal_power_w, link.local_oscillator_w
+    bandwidth = machine.clock_ghz * 1e9 / 2
+    responsivity = machine.detector.responsivity_a_per_w
+    electron = 1.602176634e-19
+    passes = 2 if machine.detector.readout == "direct" else 1
+    full_scale = (2 * passes * responsivity) ** 2 * signal * oscillator
+    relative = 10 ** (-120 / 10) * bandwidth
+    ratio = oscillator / signal
+    rejected = ratio / 4 * 10 ** (-machine.detector.cmrr_db / 10)
+    return {
+        "shot": passes
+        * 2
+        * electron
+        * responsivity
+        * (signal * level**2 + oscillator)
+        * bandwidth
+        / full_scale,
+        "dark": 2 * electron * 2 * 25e-9 * bandwidth / full_scale,
+        "thermal": passes * 1e-11**2 * bandwidth / full_scale,
+        "extinction": passes * 2 * electron * responsivity * 0.1 * signal * bandwidth / full_scale,
+        "rin": relative * (level**2 + rejected)
+        if passes == 1
+        else relative * (0.75 * level**2 + ratio / 8),
+        "channels": 2 * (2 / 3) * 10 ** (-2 * 15 / 10) * level**2,
+        "adc_noise": (4.0**-6 - 4.0**-8) / 3,  # of a range of 1
+    }[name]
+
+
+@pytest.mark.parametrize("readout", ["homodyne", "direct"])
+@pytest.mark.parametrize("sampling", list(SAMPLINGS))
+@pytest.mark.parametrize("name", SAMPLED)
+def test_a_source_has_its_mean_and_its_variance(name: str, sampling: str, readout: str) -> None:
+    machine = LOUD.override({"detector.readout": readout})
+
+    y = unit_samples(name, 0.7, machine, sampling=sampling)
+
+    variance = expected_variance(name, 0.7, machine)
+    # What single precision rounds of 0.7 is 2e-8 at most.
+    assert abs(y.mean() - 0.7) < 3 * math.sqrt(variance / N) + 1e-7
+    assert abs(y.var(dtype=np.float64) / variance - 1) < 3 * math.sqrt(2 / N) + 1e-3 * (
+        variance < 1e-8
+    )
+
+
+def test_all_sources_of_a_sample_share_one_draw_of_the_sum_of_their_variances() -> None:
+    y = np.asarray(
+        PhotonicMatrix(np.eye(8), LOUD, noise=SAMPLED, seed=7)
+        @ np.full((8, N // 8), 0.7, np.float32)
+    )
+
+    variance = sum(expected_variance(name, 0.7, LOUD) for name in SAMPLED)
+    assert abs(y.mean() - 0.7) < 3 * math.sqrt(variance / N)
+    assert abs(y.var(dtype=np.float64) / variance - 1) < 3 * math.sqrt(2 / N)
+
+
+WIDE = LOUD.override({"mesh.ports": 64, "cores": 1})
+
+
+@functools.cache
+def identity() -> Any:
+    return PhotonicMatrix(np.eye(64), WIDE).program
+
+
+def detector_outputs(noise: Any, chip: int = 0) -> np.ndarray:
+    """Return what each of the 64 detectors of one chip gives for 0 and for 1."""
+    x = np.stack([np.zeros(64, np.float32), np.ones(64, np.float32)])
+    return np.asarray(Session(identity(), noise, chip).run(None, {"x": x})[0]).T
+
+
+def test_gains_and_offsets_of_detectors_differ_by_their_deviation_and_by_chip() -> None:
+    chips = range(24)
+    outputs = [detector_outputs(("detector_gain", "detector_offset"), chip) for chip in chips]
+    offset = np.stack([y[:, 0] for y in outputs])
+    gain = np.stack([y[:, 1] - y[:, 0] for y in outputs]) - 1
+
+    n = offset.size
+    for errors, sigma in ((offset, 0.01), (gain, 0.02)):
+        assert abs(errors.mean()) < 3 * sigma / math.sqrt(n)
+        assert abs(errors.std() / sigma - 1) < 3 / math.sqrt(2 * n)
+        between = np.corrcoef(errors[1:].ravel(), errors[:-1].ravel())[0, 1]
+        assert abs(between) < 4 / math.sqrt(n)
+    assert abs(np.corrcoef(offset.ravel(), gain.ravel())[0, 1]) < 4 / math.sqrt(n)
+
+
+def test_measured_errors_of_detectors_take_the_place_of_drawn_ones() -> None:
+    errors = np.linspace(-0.1, 0.1, 64)[None]
+
+    y = detector_outputs({"detector_gain": errors, "detector_offset": 0.5 * errors})
+
+    npt.assert_allclose(y[:, 0], 0.5 * errors[0], atol=1e-6)
+    npt.assert_allclose(y[:, 1] - y[:, 0], 1 + errors[0], atol=1e-5)
+
+
+def test_a_sine_modulator_bends_inputs_and_predistortion_straightens_them() -> None:
+    # 3 levels a side: 0.5 -> drive 2/3 -> sin(60 deg); predistorted, asin(0.5) = 30 deg -> 1/3.
+    levels = {"converters.input_bits": 3}
+    sine = MACHINE.override({"optics.modulator_response": "sine"} | levels)
+    straight = MACHINE.override({"optics.modulator_response": "predistorted"} | levels)
+    noise = ("modulator", "input_dac")
+
+    bent = PhotonicMatrix([[1.0]], sine, noise=noise) @ [[0.5, -9.0]]
+    rounded = PhotonicMatrix([[1.0]], straight, noise=noise) @ [[0.5, -9.0]]
+    exact = PhotonicMatrix([[1.0]], straight, noise="modulator") @ [[0.5, -9.0]]
+
+    npt.assert_allclose(bent, [[math.sqrt(3) / 2, -1.0]], atol=1e-6)
+    npt.assert_allclose(rounded, [[0.5, -1.0]], atol=1e-6)
+    npt.assert_allclose(exact, [[0.5, -1.0]], atol=1e-6)
+
+
+def test_rounding_by_chance_is_right_on_average() -> None:
+    # 2 bits: levels -1, 0, 1. A sample of 0.3 is 1 in 30 % of the cases: variance 0.3 * 0.7.
+    machine = MACHINE.override({"converters.adc_bits": 2, "converters.adc_rounding": "stochastic"})
+
+    y = unit_samples("adc", 0.3, machine)
+
+    assert set(np.unique(np.round(y, 5))) == {0.0, 1.0}
+    assert abs(y.mean() - 0.3) < 3 * math.sqrt(0.21 / N)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "bandwidth_hz", "enob"),
+    # Published with the equations: 1 A/W, 1 kOhm, RIN -145 dB/Hz; 37.0, 51.0 and 47.6 dB.
+    [(10e-6, 1e9, 5.85), (100e-6, 1e9, 8.17), (1e-3, 5e9, 7.61)],
+)
+def test_a_photodiode_s_effective_bits_are_those_of_its_currents(
+    power_w: float, bandwidth_hz: float, enob: float
+) -> None:
+    johnson = math.sqrt(4 * 1.380649e-23 * 300 / 1e3) * 1e12  # pA/sqrt(Hz)
+    machine = MACHINE.override(
+        {
+            "clock_ghz": 2e-9 * bandwidth_hz,
+            "detector.tia_noise_pa_per_rthz": johnson,
+            "detector.dark_current_na": 0.0,
+            "optics.rin_db_per_hz": -145.0,
+        }
+    )
+
+    noise = current_variance(machine, power_w)
+
+    snr_db = 10 * math.log10(power_w**2 / sum(noise))
+    assert effective_bits(snr_db) == pytest.approx(enob, abs=0.02)
+
+
+@pytest.mark.parametrize("bits", [4, 6, 8])
+def test_the_detectors_have_the_effective_bits_that_the_laser_was_sized_for(bits: int) -> None:
+    machine = MACHINE.override({"converters.adc_bits": bits})
+    x = np.ones((8, 20_000), np.float32)
+
+    y = PhotonicMatrix(np.eye(8), machine, noise=("shot", "dark", "thermal")) @ x
+
+    snr_db = -10 * math.log10(float(y.var(dtype=np.float64)))
+    assert effective_bits(snr_db) == pytest.approx(bits, abs=0.02)
+
+
+def exact_jitter(sigma: float, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Send vectors through one 16-port tile, each with phases of its own; the first-order way too.
+
+    Returns the vectors' exact products, those with drawn phases, and those of the simulator.
+    """
+    machine = MACHINE.override({"mesh.ports": 16, "cores": 1, "phase.jitter_rad": sigma})
+    rng = np.random.default_rng(11)
+    weight = rng.standard_normal((16, 16)) / 4
+    matrix = PhotonicMatrix(weight, machine, noise="jitter")
+    tiles, chip = matrix.program.tiles, Chip.ideal(machine)
+    x = rng.uniform(-1, 1, (16, count)).astype(np.float32)
+    phases = [
+        phase + sigma * rng.standard_normal((count, *phase.shape[1:]))
+        for phase in (tiles.theta, tiles.phi, tiles.psi, tiles.attenuator)
+    ]
+    fields = mesh.tile_matrices(*phases, tiles.core.repeat(count), chip, machine)
+    drawn = tiles.scale[0] * np.einsum("vij,jv->iv", fields.real, x)
+    return weight @ x, drawn, np.asarray(matrix @ x, np.float64)
+
+
+@pytest.mark.parametrize("sigma", [0.003, 0.03])
+def test_jitter_to_first_order_is_that_of_drawn_phases(sigma: float) -> None:
+    exact, drawn, fast = exact_jitter(sigma, 1500)
+
+    def shrink(y: np.ndarray) -> float:
+        return float((y * exact).sum() / (exact * exact).sum())
+
+    true, ours = shrink(drawn), shrink(fast)
+    noise, model = drawn - true * exact, fast - ours * exact
+    # The mean shrinks by the same amount, within what 24,000 samples leave open.
+    open_to = 4 * noise.std() / np.linalg.norm(exact)
+    assert abs(true - ours) < open_to + 0.1 * (1 - true)
+    # The total power agrees; that of one output scatters about it.
+    assert (model**2).mean() == pytest.approx((noise**2).mean(), rel=0.06)
+    assert model.std(axis=1) == pytest.approx(noise.std(axis=1), rel=0.35)
+
+
+@pytest.mark.parametrize("sampling", list(SAMPLINGS))
+def test_the_bits_of_all_sources_depend_on_neither_threads_nor_batch(sampling: str) -> None:
+    session = Session(program(), "full", chip=3, seed=9, sampling=sampling)
+    x = feed(7)
+    most = numba.get_num_threads()
+    (whole,) = session.run(None, x)
+    try:
+        numba.set_num_threads(1)
+        parts = [session.run(None, {"x": x["x"][i : i + 1]}, first=i)[0] for i in range(7)]
+    finally:
+        numba.set_num_threads(most)
+
+    npt.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_every_way_to_draw_all_sources_has_one_mean_and_one_spread() -> None:
+    machine = LOUD.override({"converters.adc_enob": 4.0})
+    x = np.repeat(feed(1)["x"], 20_000, axis=0)
+    held = PhotonicMatrix(np.random.default_rng(3).standard_normal((11, 13)), machine).program
+    found = {
+        way: Session(held, "full", seed=i, sampling=way).run(None, {"x": x})[0]
+        for i, way in enumerate(SAMPLINGS)
+    }
+
+    sigma = found["exact"].std(axis=0)
+    # Merged noise comes behind the ADC and does not hide how it rounds one and the same sample:
+    # half a step of each of the two tiles that share a row.
+    step = float((held.tiles.adc_range * held.tiles.scale).max()) / 127
+    for way, rounded in (("fast", 0.0), ("merged", step)):
+        off = np.abs(found[way].mean(axis=0) - found["exact"].mean(axis=0))
+        assert (off < 5 * sigma * math.sqrt(2 / 20_000) + rounded).all()
+        assert found[way].std(axis=0) == pytest.approx(sigma, rel=0.03)
+
+
+@pytest.fixture
+def table() -> Iterator[None]:
+    """Take away what a test enters into the table."""
+    before = dict(NOISES._entries)
+    yield
+    NOISES._entries.clear()
+    NOISES._entries.update(before)
+
+
+def test_a_source_of_one_s_own_acts_like_the_others(table: None) -> None:
+    @noise_source("pick-up", equation="variance 1e-4", source="a bench")
+    def pick_up(machine: Machine, chip: Chip) -> Effect:
+        return Effect(floor=np.full((machine.cores, chip.ports), 1e-4), offset=0.25)
+
+    y = PhotonicMatrix(np.eye(8), MACHINE, noise={"pick-up": 2.0}) @ np.zeros((8, 20_000))
+
+    assert "pick-up" in strengths("full")
+    assert y.mean() == pytest.approx(0.5, abs=4 * 0.02 / 400)
+    assert y.std() == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("effect", "message"),
+    [
+        (Effect(floor=-1.0), "'odd': 'floor' is a variance, and -1 < 0"),
+        (Effect(slope=math.nan), "'odd': 'slope' is not finite"),
+        (Effect(gain=np.ones(3)), r"'odd': 'gain' of shape \(3,\): give a number or an array \(2,"),
+    ],
+)
+def test_an_effect_that_makes_no_sense_is_named(table: None, effect: Effect, message: str) -> None:
+    noise_source("odd", equation="", source="")(lambda machine, chip: effect)
+
+    with pytest.raises(InputError, match=message):
+        PhotonicMatrix(np.eye(2), MACHINE, noise="odd")
+
+
+def test_noise_is_a_name_names_or_strengths() -> None:
+    assert set(strengths("full")) == set(NOISES)
+    assert strengths("ideal") == {}
+    assert set(strengths("quantised")) == {"dac", "input_dac", "adc"}
+    assert strengths({"full": 1.0, "shot": 2.0, "adc": 0.0})["shot"] == 2.0
+    assert "adc" not in strengths({"full": 1.0, "adc": 0.0})
+    # Half of all noise: converters have no halves, and stay.
+    assert strengths({"full": 0.5})["adc"] == 1.0
+    assert strengths({"full": 0.5})["shot"] == 0.5
+
+
+def test_records_have_names_and_strengths_as_text() -> None:
+    assert described("full") == "full"
+    assert described(["shot", "adc"]) == ("adc", "shot")
+    assert described({"shot": 2.0, "adc": 1.0}) == ("adc", "shot=2.0")
+    one, other = (described({"detector_gain": np.full((2, 8), e)}) for e in (0.1, 0.2))
+    assert one != other
+    assert json.loads(json.dumps(one))[0].startswith("detector_gain=")
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ({"shot": -1.0}, "'shot': strength -1.0; give a number from 0 on"),
+        ({"shot": "much"}, "'shot': strength 'much'; give a number"),
+        ({"adc": 2.0}, r"'adc': strength 2; it is on \(1\) or off \(0\): change converters.adc_b"),
+        ({"shot": np.ones((2, 8))}, "'shot': no array is taken for it, only for 'detector_gain'"),
+        ({"detector_gain": np.array([math.inf])}, "'detector_gain': the array holds what is no"),
+        ({"detector_gain": np.ones(3)}, r"'detector_gain': 'gain' of shape \(3,\)"),
+        ({"crosstalk": 9.0}, "'crosstalk': 9 times 0.25 is beyond bare heaters"),
+        (3, "noise=3: give 'ideal', 'quantised', 'full', names of sources, or a mapping"),
+    ],
+)
+def test_strengths_that_make_no_sense_are_named(noise: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Session(program(), noise)
+
+
+def test_an_unknown_source_in_a_mapping_is_met_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="'shott'; did you mean 'shot'"):
+        strengths({"shott": 1.0})
