@@ -25,6 +25,10 @@ def compile_model(
     keep_digital: options.KeepDigital = None,
     only: options.Only = None,
     activation_products: options.ActivationProducts = "digital",
+    chip: options.ChipFile = None,
+    programming: options.Programming = "local",
+    rounding: options.Rounding = "nearest",
+    assignment: options.Assignment = "round-robin",
     annotate: Annotated[
         Path | None,
         typer.Option(
@@ -51,13 +55,14 @@ def compile_model(
     """
     from photonpu.cli.inputs import (
         read_arrays,
+        read_chip,
         read_choice,
         read_machine,
         read_model,
-        read_program,
         read_shapes,
     )
     from photonpu.cli.summary import describe, describe_text
+    from photonpu.compiler import compile
     from photonpu.compiler.inspection import inspect
     from photonpu.compiler.stages import stage_text
     from photonpu.report.annotate import annotated, save
@@ -92,8 +97,18 @@ def compile_model(
             lines = [printable(line) for line in text.rstrip("\n").split("\n")]
             emit({"stage": stop_after, "lines": lines}, "\n".join(lines), as_json=as_json)
             return
-        program, _ = read_program(
-            source, machine, settings, reading, calibration=ranges, shapes=shapes, choice=choice
+        program = compile(
+            source,
+            target,
+            calibration=ranges,
+            shapes=shapes,
+            keep_digital=choice.keep_digital,
+            only=choice.only,
+            activation_products=choice.activation_products,
+            chip=read_chip(chip),
+            programming=programming,
+            rounding=rounding,
+            assignment=assignment,
         )
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     program.save(path)

@@ -41,7 +41,13 @@ def simulate(
     settings: options.Settings = None,
     noise: options.Noise = "full",
     chips: options.Chips = 3,
-    chip: Annotated[int, typer.Option(min=0, help="The instance that --input runs on.")] = 0,
+    chip: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The instance that --input runs on.  [default: the program's, or 0]",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     sampling: options.Sampling = "exact",
     until_ci: Annotated[
@@ -130,6 +136,21 @@ def simulate(
         session = Session(program, modes, chip, seed, machine=target, sampling=sampling)
         _run(session, feeds, output, as_json)
         return
+<<<<<<< photonpu/cli/simulate.py
+    evaluation = evaluate(
+        program,
+        dataset,
+        asked,
+        chips if program.programming is None else [program.programming.chip],
+        noise=modes,
+        seed=seed,
+        machine=target,
+        reference=float_network,
+        threshold=threshold,
+        quiet=quiet,
+        keep_masks=pictures is not None,
+    )
+=======
     try:
         evaluation = evaluate(
             program,
@@ -151,6 +172,7 @@ def simulate(
     except KeyboardInterrupt:
         note(_interrupted(store))
         raise typer.Exit(130) from None
+>>>>>>> /tmp/other.py
     if pictures is not None:
         draw(pictures, dataset, evaluation)
     emit(evaluation.to_dict(), evaluation.table(), as_json=as_json)

@@ -64,6 +64,7 @@ def describe(program: Program) -> dict[str, object]:
             for step in program.host_steps
             for operator in step.operators
         ],
+        "programming": None if program.programming is None else program.programming.to_dict(),
         "notes": list(program.notes),
     }
 
@@ -92,4 +93,6 @@ def describe_text(program: Program) -> str:
     )
     digital = f"digital operators: {len(operators)} ({', '.join(kinds)})" if operators else ""
     lines = [head, "", table, *([digital] if digital else [])]
+    if program.programming is not None:
+        lines.append(printable(program.programming.text()))
     return "\n".join(lines + [f"note: {note}" for note in program.notes])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -31,19 +31,22 @@ from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.placement import Layer, Observed, lowered, measured, observe
 from photonpu.compiler.profiler import Profiler
-from photonpu.errors import PhotonpuWarning, UnsupportedModelError
-from photonpu.hardware import Machine
+from photonpu.errors import InputError, PhotonpuWarning, UnsupportedModelError
+from photonpu.hardware import Chip, Machine
 from photonpu.program import (
     Geometry,
     HostStep,
     PhotonicStep,
     Program,
+    Programming,
     ReprogrammedStep,
     Step,
     TensorInfo,
     TileBank,
     windows,
 )
+from photonpu.program import assignment as assignments
+from photonpu.program import programming as programs
 from photonpu.program.tiles import bank_all
 
 if TYPE_CHECKING:
@@ -63,8 +66,12 @@ def compile(
     only: str | Iterable[str] | None = None,
     activation_products: str = "digital",
     limits: Limits | None = None,
+    chip: Chip | int | str | Path | None = None,
+    programming: str = "local",
+    rounding: str = "nearest",
+    assignment: str = "round-robin",
 ) -> Program:
-    """Compile a network for a machine.
+    """Compile a network for a machine, or for one chip of it.
 
     Parameters
     ----------
@@ -91,6 +98,16 @@ def compile(
         anew for each sample, as the estimate counts.
     limits
         How much the model may ask for; else those that it was read with, or the defaults.
+    chip
+        A measured chip to program for: a `photonpu.Chip`, a file (``.npz``, or ``.csv`` of
+        measurements), or the seed of a drawn one. None leaves the correction to the run.
+    programming
+        How: ``"local"``, ``"refined"``, ``"self-configured"`` or ``"nominal"``, as
+        `photonpu.program.programming.METHODS` says.
+    rounding
+        ``"nearest"``, or ``"absorbed"``: later columns make up for the rounding of earlier ones.
+    assignment
+        ``"round-robin"``, or ``"best"``: tiles go to the cores of the chip that suit them.
 
     Returns
     -------
@@ -107,6 +124,7 @@ def compile(
         The calibration data do not fit, or a name of `keep_digital` or `only` matches no node.
     """
     machine = Machine.of(machine)
+    for_chip = _for_chip(chip, machine, programming, rounding, assignment)
     choice = Choice.of(keep_digital, only, activation_products)
     limits = reader.limits_of(model, limits)
     proto = reader.read(model, limits=limits)
@@ -138,16 +156,55 @@ def compile(
     }
     steps = _steps(graph, on_mesh, observed)
     notes = _notes(calibration is None, held_batch, on_mesh)
+    tiles, made = for_chip(
+        _bank(layers, ranges, machine),
+        [
+            span
+            for step in on_mesh.values()
+            if isinstance(step, PhotonicStep)
+            for span in step.tiles
+        ],
+    )
     return Program(
         name=name or name_of(model, proto),
         machine=machine,
         inputs=graph.inputs,
         outputs=tuple(_known(info, observed.shapes[info.name]) for info in graph.outputs),
         steps=steps,
-        tiles=_bank(layers, ranges, machine),
+        tiles=tiles,
         model_sha256=weights.digest(proto),
         parameters=sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer),
         notes=notes,
+        programming=made,
+    )
+
+
+def _for_chip(
+    chip: Chip | int | str | Path | None,
+    machine: Machine,
+    method: str,
+    rounding: str,
+    assignment: str,
+) -> Callable[[TileBank, Iterable[tuple[int, int]]], tuple[TileBank, Programming | None]]:
+    """Check how a chip is to be programmed; return what programs tiles and their streams."""
+    programs.check(method, rounding)
+    assignments.check(assignment)
+    if chip is None:
+        if (method, rounding, assignment) != ("local", "nearest", "round-robin"):
+            raise InputError(
+                f"programming='{method}', rounding='{rounding}', assignment='{assignment}': these "
+                "are for one chip; say chip=, a file or a seed"
+            )
+        return lambda tiles, _: (tiles, None)
+    measured_chip = programs.chip_of(chip, machine)
+    return lambda tiles, streams: assignments.for_chip(
+        tiles,
+        streams,
+        measured_chip,
+        machine,
+        method=method,
+        rounding=rounding,
+        assignment=assignment,
     )
 
 

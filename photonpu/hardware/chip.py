@@ -41,6 +41,7 @@ _STREAMS = {
     "psi_stuck": 14,
     "attenuator_stuck": 15,
 }
+ARRAYS = tuple(_STREAMS)
 _SETTINGS = 4  # streams further: the settings that dead shifters are stuck at
 SOURCES = {
     "splitter": (

@@ -89,7 +89,7 @@ def tile_matrices(
         known,
         actual,
         _errors(chip, sources),
-        _plan(chip.ports, machine, sources, programmed),
+        _plan(chip.ports, machine, sources, programmed or machine.mesh.correction == "none"),
         *_couplings(chip.ports, machine, sources),
     )
     return result

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from photonpu.errors import MachineError, ProgramError
-from photonpu.hardware import Machine
+from photonpu.hardware import Chip, Machine
+from photonpu.hardware.chip import ARRAYS as CHIP_ARRAYS
 from photonpu.program.geometry import Geometry
 from photonpu.program.values import (
     HostOperator,
     HostStep,
     PhotonicStep,
     Program,
+    Programming,
     ReprogrammedStep,
     Step,
     TensorInfo,
@@ -98,6 +100,16 @@ class _Host(_Value):
 _Entry = Annotated[_Photonic | _Reprogrammed | _Host, Field(discriminator="kind")]
 
 
+class _Programming(_Value):
+    """Header of a `Programming`; its numbers and those of its chip are arrays of the file."""
+
+    chip: Name
+    seed: Annotated[int, Field(ge=0, lt=2**64)] | None
+    method: Name
+    rounding: Name
+    assignment: Name
+
+
 class _Header(_Value):
     """All of a program but its arrays."""
 
@@ -112,6 +124,7 @@ class _Header(_Value):
     model_sha256: Annotated[str, Field(max_length=64)]
     parameters: Count
     notes: tuple[str, ...]
+    programming: _Programming | None = None
 
 
 def save(program: Program, path: str | Path) -> None:
@@ -148,6 +161,10 @@ def save(program: Program, path: str | Path) -> None:
             if step.bias is not None:
                 arrays[f"bias/{step.name}"] = step.bias
             steps.append(_Photonic(**_fields(step, _Photonic)))
+    made = program.programming
+    if made is not None:
+        arrays |= {f"chip/{name}": array for name, array in made.chip.arrays.items()}
+        arrays |= {"programming/unreachable": made.unreachable, "programming/error": made.error}
     header = _Header(
         schema_version=SCHEMA,
         units=_UNITS,
@@ -159,14 +176,46 @@ def save(program: Program, path: str | Path) -> None:
         model_sha256=program.model_sha256,
         parameters=program.parameters,
         notes=program.notes,
+        programming=None if made is None else _programming_header(made),
     )
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    data = serialise(contiguous, metadata={_KEY: header.model_dump_json()})
+    data = serialise(contiguous, metadata={_KEY: _json(header)})
 
     def write(file: BinaryIO) -> None:
         file.write(data)
 
     atomic_write(path, write)
+
+
+def _json(header: _Header) -> str:
+    """Return the header as text; of a program for no chip it says nothing of chips."""
+    return header.model_dump_json(exclude={"programming"} if header.programming is None else None)
+
+
+def _programming_header(made: Programming) -> _Programming:
+    """Return what the header holds of how a program was programmed."""
+    return _Programming(
+        chip=made.chip.name,
+        seed=made.chip.seed,
+        method=made.method,
+        rounding=made.rounding,
+        assignment=made.assignment,
+    )
+
+
+def _programming(entry: _Programming, arrays: Arrays) -> Programming:
+    """Put it together from its header and its arrays, which leave `arrays`."""
+    numbers = {name: arrays.pop(f"chip/{name}") for name in CHIP_ARRAYS}
+    if any(array.dtype != np.float64 for array in numbers.values()):
+        raise MachineError(f"chip '{entry.chip}': an array is not of float64")
+    return Programming(
+        Chip(entry.chip, entry.seed, **numbers),
+        entry.method,
+        entry.rounding,
+        entry.assignment,
+        arrays.pop("programming/unreachable"),
+        arrays.pop("programming/error"),
+    )
 
 
 def _fields(step: PhotonicStep | ReprogrammedStep, header: type[_Value]) -> dict[str, Any]:
@@ -220,6 +269,9 @@ def load(path: str | Path) -> Program:
             **{name: arrays.pop(f"tiles/{name}") for name in TileBank.__dataclass_fields__}
         )
         steps = tuple(_step(entry, arrays) for entry in header.steps)
+        made = header.programming and _programming(header.programming, arrays)
+    except MachineError as error:
+        raise ProgramError(f"{where}: {error}: compile again") from None
     except KeyError as error:
         raise ProgramError(f"{where}: array {error} is missing: compile again") from None
     program = Program(
@@ -232,6 +284,7 @@ def load(path: str | Path) -> Program:
         model_sha256=header.model_sha256,
         parameters=header.parameters,
         notes=header.notes,
+        programming=made,
     )
     problem = _problem(program)
     if problem or arrays:
@@ -317,6 +370,13 @@ def _problem(program: Program) -> str | None:
             )
     if count and not (bank.core.min() >= 0 and bank.core.max() < machine.cores):
         return f"a tile runs on a core that the machine of {machine.cores} has not"
+    made = program.programming
+    if made is not None:
+        sizes = made.chip.cores, made.chip.ports, made.chip.splitter_in.shape[2]
+        if sizes != (machine.cores, ports, mzis):
+            return f"its chip is of another size than its machine: {sizes}"
+        if made.unreachable.shape != (count,) or made.error.shape != (count,):
+            return "how its tiles were programmed is told for another number of tiles"
     names = [step.name for step in program.steps]
     if len(set(names)) != len(names):
         return "two steps have one name"

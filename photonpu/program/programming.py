@@ -204,9 +204,7 @@ def _mean_loss(machine: Machine) -> float:
 
 def _part(tiles: TileBank, part: slice) -> TileBank:
     """Return some tiles of a bank."""
-    return TileBank(
-        **{name: getattr(tiles, name)[part] for name in TileBank.__dataclass_fields__}
-    )
+    return TileBank(**{name: getattr(tiles, name)[part] for name in TileBank.__dataclass_fields__})
 
 
 def _program(

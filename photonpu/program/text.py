@@ -37,6 +37,8 @@ def text(program: Program) -> str:
     lines += [f"input {_tensor(info)}" for info in program.inputs]
     lines += [_step(step) for step in program.steps]
     lines += [f"output {_tensor(info)}" for info in program.outputs]
+    if program.programming is not None:
+        lines.append(program.programming.text())
     lines += [f"note: {note}" for note in program.notes]
     return "\n".join(lines) + "\n"
 

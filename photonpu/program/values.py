@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.hardware import Machine
+from photonpu.hardware import Chip, Machine
+from photonpu.hardware.chip import SOURCES
 from photonpu.program.geometry import Geometry
 
 Floats = NDArray[np.float64]
@@ -228,6 +229,63 @@ class HostStep:
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Programming:
+    """For which chip the phases of a program's tiles are, and how well they do.
+
+    Attributes
+    ----------
+    chip
+        The chip as it was measured.
+    method, rounding, assignment
+        Names in `photonpu.program.programming.METHODS` and `ROUNDINGS` and in
+        `photonpu.program.assignment.ASSIGNMENTS`.
+    unreachable
+        (T,) interferometers of each tile that cannot reach the split that they should have; -1
+        where nobody looked inside.
+    error
+        (T,) relative error of what each tile multiplies by, before the converters round it.
+    """
+
+    chip: Chip
+    method: str
+    rounding: str
+    assignment: str
+    unreachable: Ints
+    error: Floats
+
+    def text(self) -> str:
+        """Return one line for people."""
+        known = self.unreachable[self.unreachable >= 0]
+        dead = sum(int(np.count_nonzero(getattr(self.chip, name))) for name in _DEAD)
+        splits = (
+            f"{int(known.sum())} splits out of reach (most in a tile {int(known.max())})"
+            if len(known)
+            else "splits unknown"
+        )
+        found = self.error if len(self.error) else np.zeros(1)
+        return (
+            f"programmed for chip '{self.chip.name}' ({self.chip.digest[:12]}), {self.method}, "
+            f"rounding {self.rounding}, assignment {self.assignment}: {splits}, dead shifters "
+            f"{dead}, relative error of a tile {found.mean():.3g} on average, {found.max():.3g} at "
+            "most"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything but the chip's numbers, as plain values."""
+        return {
+            "chip": self.chip.name,
+            "chip_sha256": self.chip.digest,
+            "programming": self.method,
+            "rounding": self.rounding,
+            "assignment": self.assignment,
+            "unreachable": self.unreachable.tolist(),
+            "error": self.error.tolist(),
+            "dead": {name: int(np.count_nonzero(getattr(self.chip, name))) for name in _DEAD},
+        }
+
+
+_DEAD = SOURCES["dead"]
 Step = PhotonicStep | ReprogrammedStep | HostStep
 
 
@@ -253,6 +311,9 @@ class Program:
         Numbers in the model's constant tensors, before any folding.
     notes
         What the compiler wants known: default calibration, operators left digital.
+    programming
+        For which chip the phases are; None for those of a perfect chip, which the machine corrects
+        as it runs.
     """
 
     name: str
@@ -264,6 +325,7 @@ class Program:
     model_sha256: str
     parameters: int
     notes: tuple[str, ...] = ()
+    programming: Programming | None = None
 
     @property
     def photonic_steps(self) -> tuple[PhotonicStep, ...]:

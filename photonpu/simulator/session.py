@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.errors import InputError, ProgramError
+from photonpu.errors import InputError, PhotonpuWarning, ProgramError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import (
     HostStep,
@@ -18,6 +19,7 @@ from photonpu.program import (
     TensorInfo,
     TileBank,
 )
+from photonpu.program.programming import FABRICATION
 from photonpu.registry import did_you_mean
 from photonpu.simulator import memory, reprogram, streaming
 from photonpu.simulator.host import HostRunner
@@ -42,7 +44,10 @@ class Session:
         converters only, ``"full"`` every source of `photonpu.simulator.noise.NOISES`; or names
         of sources, or a mapping of names to strengths, as `photonpu.simulator.strengths` says.
     chip
-        Seed of one fabricated instance, or a `photonpu.Chip` of measured errors.
+        Seed of one fabricated instance, or a `photonpu.Chip` of measured errors; None for the one
+        that the program was compiled for, or seed 0. A program that was compiled for a chip runs
+        with its phases as they are: the errors of the chip act in every kind of noise, also
+        ``"ideal"``, and nothing corrects them again.
     seed
         Keys what changes from shot to shot. The same seed gives the same bits.
     machine
@@ -58,6 +63,11 @@ class Session:
     hosts
         Digital segments that another session of this program has loaded: its `hosts`.
 
+    Warns
+    -----
+    PhotonpuWarning
+        The program was compiled for another chip.
+
     Raises
     ------
     ProgramError
@@ -70,7 +80,7 @@ class Session:
         self,
         program: Program,
         noise: Named = "full",
-        chip: int | Chip = 0,
+        chip: int | Chip | None = None,
         seed: int = 0,
         *,
         machine: Machine | None = None,
@@ -87,10 +97,7 @@ class Session:
                 f"{did_you_mean(sampling, SAMPLINGS) or f'; there are {list(SAMPLINGS)}'}"
             )
         _check_seed("seed", seed)
-        if isinstance(chip, int):
-            _check_seed("chip", chip)
-            chip = Chip.draw(self.machine, chip)
-        _check_chip(chip, self.machine)
+        chip = _chip(chip, program, self.machine)
         if memory_limit_mb is None:
             memory_limit_mb = memory.default_limit_mb()
         self.memory_limit_mb = memory_limit_mb
@@ -98,8 +105,13 @@ class Session:
         memory.plan(self._needs, memory_limit_mb, 1)
         self._unread = memory.last_reads(program)
 
+        on_tiles, acting = self.machine, self.strengths
+        if program.programming is not None:
+            on_tiles = on_tiles.override({"mesh.correction": "none"})
+            acting = {**acting, **dict.fromkeys(FABRICATION, 1.0)}
+
         def transfers(bank: TileBank) -> Transfer:
-            return transfer(bank, self.machine, chip, self.strengths)
+            return transfer(bank, on_tiles, chip, acting)
 
         receiver = Receiver.of(self.machine, self.strengths, chip, seed, sampling)
         self._layers = {
@@ -107,9 +119,13 @@ class Session:
             for step in program.photonic_steps
         }
         self._reprogrammed = reprogram.layers(program, self.machine, chip, self.strengths, receiver)
+<<<<<<< photonpu/simulator/session.py
+        self._hosts = {step.name: HostRunner(step) for step in program.host_steps}
+=======
         if hosts is None:
             hosts = {step.name: HostRunner(step) for step in program.host_steps}
         self.hosts = hosts
+>>>>>>> /tmp/other.py
 
     @property
     def sources(self) -> frozenset[str]:
@@ -181,7 +197,11 @@ class Session:
         values: dict[str, Array] = dict(feeds)
         for index, step in enumerate(self.program.steps):
             if isinstance(step, HostStep):
+<<<<<<< photonpu/simulator/session.py
+                values.update(self._hosts[step.name].run(values, lean=plan.lean))
+=======
                 values.update(self.hosts[step.name].run(values, lean=plan.lean))
+>>>>>>> /tmp/other.py
             elif isinstance(step, PhotonicStep):
                 x = values[step.input]
                 single = _single(step, step.input, x)
@@ -304,6 +324,25 @@ def _check_seed(name: str, value: int) -> None:
     """Refuse seeds that do not fit the counter."""
     if not 0 <= value < 2**64:
         raise InputError(f"{name}={value}: a whole number from 0 to 2^64 - 1 is needed")
+
+
+def _chip(chip: int | Chip | None, program: Program, machine: Machine) -> Chip:
+    """Return the chip to run on; warn if the program was compiled for another."""
+    made = program.programming
+    if chip is None:
+        chip = 0 if made is None else made.chip
+    if isinstance(chip, int):
+        _check_seed("chip", chip)
+        chip = Chip.draw(machine, chip)
+    _check_chip(chip, machine)
+    if made is not None and chip.digest != made.chip.digest:
+        warnings.warn(
+            f"program '{program.name}' was compiled for chip '{made.chip.name}' and runs on chip "
+            f"'{chip.name}', whose errors its phases do not make up for: compile it for this chip",
+            PhotonpuWarning,
+            stacklevel=3,
+        )
+    return chip
 
 
 def _check_chip(chip: Chip, machine: Machine) -> None:
