@@ -20,6 +20,8 @@ class HostRunner:
     ----------
     step
         The segment.
+    lean
+        Whether to give memory back after each run; to keep it for the next takes less time.
 
     Raises
     ------
@@ -27,11 +29,12 @@ class HostRunner:
         onnxruntime refuses the segment.
     """
 
-    def __init__(self, step: HostStep) -> None:
+    def __init__(self, step: HostStep, *, lean: bool = False) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.enable_cpu_mem_arena = not lean
         # Threads that spin while they wait would take the cores from the photonic steps.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # onnxruntime would compute fractions in integers where it finds converters around them.
@@ -44,11 +47,8 @@ class HostRunner:
         except Exception as error:  # onnxruntime's own errors have no common root but this
             raise InputError(f"{step.name}: onnxruntime cannot load it: {error}") from error
 
-    def run(self, values: Mapping[str, Array], *, lean: bool = False) -> dict[str, Array]:
+    def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Run the segment on the tensors it names, and return its outputs by name.
-
-        A `lean` run gives its memory back at its end; others keep it for the next, which takes
-        less time.
 
         Raises
         ------
@@ -57,18 +57,7 @@ class HostRunner:
         """
         feeds = {name: values[name] for name in self._step.inputs} | dict(self._step.constants)
         try:
-            outputs = self._session.run(list(self._step.outputs), feeds, _options(lean))
+            outputs = self._session.run(list(self._step.outputs), feeds)
         except Exception as error:  # as above
             raise InputError(f"{self._step.name}: onnxruntime cannot run it: {error}") from error
         return dict(zip(self._step.outputs, outputs, strict=True))
-
-
-def _options(lean: bool) -> Any:
-    """Return onnxruntime's options of one run."""
-    if not lean:
-        return None
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options

@@ -72,13 +72,10 @@ class Plan:
         Samples that go through the network at once.
     scratch_bytes
         What a step may take to lay out its input.
-    lean
-        Whether digital steps give their memory back after each run.
     """
 
     together: int
     scratch_bytes: int
-    lean: bool
 
 
 def default_limit_mb() -> int:
@@ -117,7 +114,7 @@ def needs(program: Program) -> Needs:
         tensors=tensors,
         fullest=fullest,
         slab=max((_least(step, sizes, program) for step in program.mesh_steps), default=0),
-        kept=sum(_inner(step) for step in program.host_steps),
+        kept=_ARENA * sum(_inner(step) for step in program.host_steps),
     )
 
 
@@ -140,10 +137,15 @@ def plan(needed: Needs, limit_mb: float, batch: int) -> Plan:
             "raise the limit, or give fewer or smaller samples"
         )
     room = limit - needed.program - batch * needed.sample - needed.slab
-    together = max(1, min(batch, room // max(1, needed.tensors)))
-    free = room + needed.slab - together * needed.tensors
-    scratch = max(needed.slab, min(slabs.SCRATCH_BYTES, free))
-    return Plan(together, scratch, lean=free - scratch < _ARENA * together * needed.kept)
+    each = needed.tensors if lean(needed, limit_mb) else needed.tensors + needed.kept
+    together = max(1, min(batch, room // max(1, each)))
+    free = room + needed.slab - together * each
+    return Plan(together, max(needed.slab, min(slabs.SCRATCH_BYTES, free)))
+
+
+def lean(needed: Needs, limit_mb: float) -> bool:
+    """Return whether digital steps must give their memory back after each run."""
+    return needed.least(1) + slabs.SCRATCH_BYTES + needed.kept > limit_mb * _MB
 
 
 def _samples(count: int) -> str:

@@ -120,7 +120,8 @@ class Session:
         }
         self._reprogrammed = reprogram.layers(program, self.machine, chip, self.strengths, receiver)
 <<<<<<< photonpu/simulator/session.py
-        self._hosts = {step.name: HostRunner(step) for step in program.host_steps}
+        lean = memory.lean(self._needs, memory_limit_mb)
+        self._hosts = {step.name: HostRunner(step, lean=lean) for step in program.host_steps}
 =======
         if hosts is None:
             hosts = {step.name: HostRunner(step) for step in program.host_steps}
@@ -198,9 +199,9 @@ class Session:
         for index, step in enumerate(self.program.steps):
             if isinstance(step, HostStep):
 <<<<<<< photonpu/simulator/session.py
-                values.update(self._hosts[step.name].run(values, lean=plan.lean))
+                values.update(self._hosts[step.name].run(values))
 =======
-                values.update(self.hosts[step.name].run(values, lean=plan.lean))
+                values.update(self.hosts[step.name].run(values))
 >>>>>>> /tmp/other.py
             elif isinstance(step, PhotonicStep):
                 x = values[step.input]
