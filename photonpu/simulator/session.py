@@ -119,14 +119,10 @@ class Session:
             for step in program.photonic_steps
         }
         self._reprogrammed = reprogram.layers(program, self.machine, chip, self.strengths, receiver)
-<<<<<<< photonpu/simulator/session.py
-        lean = memory.lean(self._needs, memory_limit_mb)
-        self._hosts = {step.name: HostRunner(step, lean=lean) for step in program.host_steps}
-=======
         if hosts is None:
-            hosts = {step.name: HostRunner(step) for step in program.host_steps}
+            lean = memory.lean(self._needs, memory_limit_mb)
+            hosts = {step.name: HostRunner(step, lean=lean) for step in program.host_steps}
         self.hosts = hosts
->>>>>>> /tmp/other.py
 
     @property
     def sources(self) -> frozenset[str]:
@@ -198,11 +194,7 @@ class Session:
         values: dict[str, Array] = dict(feeds)
         for index, step in enumerate(self.program.steps):
             if isinstance(step, HostStep):
-<<<<<<< photonpu/simulator/session.py
-                values.update(self._hosts[step.name].run(values))
-=======
                 values.update(self.hosts[step.name].run(values))
->>>>>>> /tmp/other.py
             elif isinstance(step, PhotonicStep):
                 x = values[step.input]
                 single = _single(step, step.input, x)
