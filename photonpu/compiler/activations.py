@@ -190,7 +190,7 @@ def _mean_phase(tiles: NDArray[np.float64], machine: Machine) -> float:
     chosen = every[np.unique(np.linspace(0, len(every) - 1, PHASE_TILES).astype(int))]
     place = blocks(1, ports, ports, ports)
     phases = bank(place * len(chosen), chosen, machine.mesh.topology, machine.cores)
-    return float(held_phases(phases).mean())
+    return float(held_phases(phases, machine.mesh.topology).mean())
 
 
 def step(

@@ -190,6 +190,9 @@ class Chip:
             arrays[name] = _draw_stuck(seed, name, machine)
         if not SIZES[machine.mesh.topology].third:
             arrays["splitter_third"] = np.zeros_like(arrays["splitter_third"])
+        if SIZES[machine.mesh.topology].real:
+            for name in ("phi_error", "psi_error", "phi_stuck", "psi_stuck"):
+                arrays[name] = np.zeros_like(arrays[name])
         return cls(f"{machine.name}/{seed}", seed, **arrays)
 
     @classmethod

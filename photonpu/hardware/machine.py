@@ -23,6 +23,7 @@ from photonpu.hardware.sections import (
     PhaseShifters,
     Section,
 )
+from photonpu.hardware.topologies import SIZES
 from photonpu.storage import atomic_write
 
 _UNITS = {
@@ -268,9 +269,19 @@ def _build(entries: Entries, origin: str) -> Machine:
     except ValidationError as error:
         things = {name: section.thing for name, section in _sections().items()}
         problems += loading.value_problems(error, things)
+    else:
+        problems += _conflicts(machine)
     loading.raise_problems(origin, problems)
     machine._sources.update({path: entry.source for path, entry in entries.items() if entry.source})
     return machine
+
+
+def _conflicts(machine: Machine) -> list[str]:
+    """Return what is wrong between the sections of a machine."""
+    if SIZES[machine.mesh.topology].push and machine.phase.dac_domain == "voltage":
+        topology = machine.mesh.topology
+        return [f"phase.dac_domain='voltage': mesh.topology='{topology}' is push-pull, for 'phase'"]
+    return []
 
 
 @functools.cache

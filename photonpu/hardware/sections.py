@@ -47,7 +47,15 @@ class Mesh(Section):
         int, Field(ge=2, le=512, description="waveguides in and out; a tile is ports x ports")
     ]
     topology: Annotated[
-        Literal["clements", "reck", "clements-3", "diamond", "butterfly"],
+        Literal[
+            "clements",
+            "reck",
+            "clements-3",
+            "clements-symmetric",
+            "clements-real",
+            "diamond",
+            "butterfly",
+        ],
         Field(description="how the interferometers are laid out"),
     ]
     splitter_error_rad: Annotated[
@@ -110,8 +118,12 @@ class Mesh(Section):
 
     @property
     def shifters(self) -> int:
-        """Phase shifters of one core: two meshes with their output phases, and attenuators."""
-        return 2 * (2 * self.mzis + self.ports) + self.ports
+        """Phase shifters of one core: two meshes with their output phases, and attenuators.
+
+        Meshes of real matrices have neither phi nor output phases.
+        """
+        mesh = self.mzis if SIZES[self.topology].real else 2 * self.mzis + self.ports
+        return 2 * mesh + self.ports
 
 
 class Optics(Section):

@@ -21,6 +21,10 @@ class Size:
         Interferometers on the longest path.
     third
         Whether a splitter stands before each interferometer.
+    push
+        Whether theta is push-pull.
+    real
+        Whether interferometers have theta only, and outputs no phase shifters.
     power_of_two
         Whether only powers of 2 will do for the number of ports.
     """
@@ -28,6 +32,8 @@ class Size:
     mzis: Callable[[int], int]
     depth: Callable[[int], int]
     third: bool = False
+    push: bool = False
+    real: bool = False
     power_of_two: bool = False
 
 
@@ -47,6 +53,8 @@ SIZES: dict[str, Size] = {
     "clements": Size(_triangle, _rectangle_depth),
     "reck": Size(_triangle, _triangle_depth),
     "clements-3": Size(_triangle, _rectangle_depth, third=True),
+    "clements-symmetric": Size(_triangle, _rectangle_depth, push=True),
+    "clements-real": Size(_triangle, _rectangle_depth, push=True, real=True),
     "diamond": Size(lambda ports: (ports - 1) ** 2, _triangle_depth),
     "butterfly": Size(
         lambda ports: ports // 2 * (ports.bit_length() - 1),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from photonpu.errors import InputError
+from photonpu.mesh.meshes import one_armed, push_pulled
 from photonpu.mesh.mzi import block_of, splitter, transfer
 from photonpu.mesh.topologies import MESHES, Phases
 from photonpu.registry import Registry
@@ -108,6 +109,7 @@ def convert(phases: Phases, topology: str, convention: str) -> ForeignPhases:
     other = CONVENTIONS[convention]
     _require_two(topology)
     layout = MESHES[topology].layout(phases.psi.shape[1])
+    phases = one_armed(phases, topology)
     before = other.outer == "upper input"
     owed = np.zeros((len(phases.psi), layout.waveguides))
     if not before:
@@ -158,7 +160,8 @@ def revert(foreign: ForeignPhases) -> Phases:
         phi[:, k] = _angle_between(goal[:, 0, 0], goal[:, 0, 1])
         ours = transfer(theta[:, k], phi[:, k])
         owed[:, arms] = np.angle(np.sum(goal * ours.conj(), axis=2))
-    return Phases(theta, np.mod(phi, _TURN), np.mod(owed[:, :ports] + foreign.outputs, _TURN))
+    found = Phases(theta, np.mod(phi, _TURN), np.mod(owed[:, :ports] + foreign.outputs, _TURN))
+    return push_pulled(found, foreign.topology)
 
 
 def one_from(goal: Complexes, convention: Convention) -> tuple[Floats, ...]:

@@ -18,7 +18,8 @@ class Counts:
     mzis
         Interferometers.
     shifters
-        Phase shifters: two for each interferometer, and one for each output.
+        Phase shifters: two for each interferometer, and one for each output; in real meshes one
+        for each interferometer. A push-pull pair counts as one.
     depth
         Columns.
     path_min, path_max
@@ -49,8 +50,8 @@ class Counts:
         )
 
 
-def count(layout: Layout) -> Counts:
-    """Return the counts of a mesh; see `Counts`."""
+def count(layout: Layout, real: bool = False) -> Counts:
+    """Return the counts of a mesh, or of one without phi and psi; see `Counts`."""
     dark = np.arange(layout.waveguides) >= layout.ports
     shortest = np.where(dark, np.inf, 0.0)
     longest = np.where(dark, -np.inf, 0.0)
@@ -64,7 +65,7 @@ def count(layout: Layout) -> Counts:
     ends = slice(0, layout.ports)
     return Counts(
         layout.mzis,
-        2 * layout.mzis + layout.ports,
+        layout.mzis if real else 2 * layout.mzis + layout.ports,
         layout.depth,
         int(shortest[ends].min()),
         float(passed[ends].sum() / chance[ends].sum()),

@@ -72,8 +72,37 @@ def floor_plan(topology: str, ports: int, length_um: float, width_um: float) -> 
 
 @lru_cache(maxsize=16)
 def mesh_couplings(topology: str, ports: int, length_um: float, width_um: float) -> Couplings:
-    """Return the crosstalk within one mesh; parameters as those of `floor_plan`."""
-    return couplings(floor_plan(topology, ports, length_um, width_um))
+    """Return the crosstalk within one mesh; parameters as those of `floor_plan`.
+
+    What a push-pull shifter gains is what its upper arm gains and its lower arm does not; what
+    its own two heaters give is half of theta, once added and once taken away. The heat of their
+    bias is always the same, and calibrated away.
+    """
+    kind = MESHES[topology]
+    places = floor_plan(topology, ports, length_um, width_um)
+    if not kind.push:
+        return couplings(places)
+    from scipy import sparse
+
+    mzis = kind.layout(ports).mzis
+    others = len(places) - mzis
+    lower = places[:mzis] + np.array([0.0, width_um])
+    each = couplings(np.concatenate([places[:mzis], lower, places[mzis:]]))
+    size = len(places) + mzis
+    heat = sparse.csr_array((each.strength, each.neighbour, each.first), shape=(size, size))
+    pair, rest = sparse.eye_array(mzis), sparse.eye_array(others) * (0.0 if kind.real else 1.0)
+    gains = sparse.block_diag([sparse.hstack([pair, -pair]), rest])
+    gives = sparse.block_diag([sparse.vstack([pair, -pair]) / 2.0, rest])
+    found = sparse.coo_array(gains @ heat @ gives)
+    kept = (np.abs(found.data) >= _NEGLIGIBLE) & (found.coords[0] != found.coords[1])
+    rows, columns = (axis[kept] for axis in found.coords)
+    order = np.lexsort((columns, rows))
+    counts = np.bincount(rows, minlength=len(places))
+    return Couplings(
+        frozen_ints(np.concatenate([[0], np.cumsum(counts)])),
+        frozen_ints(columns[order]),
+        frozen(found.data[kept][order]),
+    )
 
 
 @lru_cache(maxsize=16)

@@ -16,6 +16,7 @@ from photonpu.jit import jit
 from photonpu.mesh.kernels_correction import correct_one, owed_everywhere, reach
 from photonpu.mesh.kernels_light import INPUTS, light_up, propagate, scale, unload
 from photonpu.mesh.kernels_math import arctan2, coded_phase, sincos, wrap
+from photonpu.mesh.kernels_push import coded_both_ways, correct_real, to_one_arm, to_push
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
 
 Floats = NDArray[np.float64]
@@ -86,10 +87,13 @@ def matrix(
     result = np.empty((tiles, ports, ports), dtype=np.complex128)
     for t in prange(tiles):
         blocks, factors = np.empty(8 * plan.row.size), np.empty((2, ports))
-        _blocks(theta[t], phi[t], alpha[t], beta[t], gain[t], blocks)
+        inner, outer, last = theta[t].copy(), phi[t].copy(), psi[t].copy()
+        if plan.push:
+            to_one_arm(inner, outer, last, plan)
+        _blocks(inner, outer, alpha[t], beta[t], gain[t], blocks)
         if plan.third:
             _split_before(blocks, gamma[t])
-        _turns(psi[t], factors)
+        _turns(last, factors)
         field = np.empty(2 * INPUTS * plan.waveguides)
         lit = np.empty(plan.waveguides, dtype=np.int32)
         for begin in range(0, ports, INPUTS):
@@ -101,22 +105,52 @@ def matrix(
 
 
 @jit(fastmath=_CONTRACT)
-def _program(phase: Floats, plan: Plan, couplings: Couplings, error: Floats, stuck: Floats) -> None:
-    """Turn wanted phases into those that light meets: rounding, dead ones, heat, static errors."""
+def _program(
+    phase: Floats, signed: int, plan: Plan, couplings: Couplings, error: Floats, stuck: Floats
+) -> None:
+    """Turn wanted phases into those that light meets: rounding, dead ones, heat, static errors.
+
+    The first `signed` of them are push-pull.
+    """
     coded = np.empty(phase.size)
-    for i in range(phase.size):
+    for i in range(signed):
+        coded[i] = coded_both_ways(phase[i], plan.step)
+    for i in range(signed, phase.size):
         coded[i] = wrap(phase[i])
     if plan.step > 0.0 or plan.unit > 0.0:
-        for i in range(phase.size):
+        for i in range(signed, phase.size):
             coded[i] = coded_phase(coded[i], plan.step, plan.unit)
     for i in range(phase.size):
         if stuck[i] > 0.0:
             coded[i] = wrap(stuck[i])
+            if i < signed and coded[i] > math.pi:
+                coded[i] -= 2.0 * math.pi
     for i in range(phase.size):
         heat = 0.0
         for j in range(couplings.first[i], couplings.first[i + 1]):
             heat += couplings.strength[j] * coded[couplings.neighbour[j]]
         phase[i] = coded[i] + heat + error[i]
+
+
+@jit(fastmath=_CONTRACT)
+def _correct(
+    nominal: tuple[Floats, Floats, Floats],
+    owed: Floats,
+    plan: Plan,
+    known: tuple[Floats, Floats, Floats],
+    phases: tuple[Floats, Floats, Floats],
+) -> None:
+    """Fill `phases` of one mesh, corrected for `known` splitter errors."""
+    if plan.real:
+        correct_real(nominal, known, phases)
+        return
+    wanted = nominal
+    if plan.push:
+        wanted = (nominal[0].copy(), nominal[1].copy(), nominal[2].copy())
+        to_one_arm(wanted[0], wanted[1], wanted[2], plan)
+    correct_one(wanted, owed_everywhere(owed, plan.waveguides), plan, known, phases)
+    if plan.push:
+        to_push(phases[0], phases[1], phases[2], plan)
 
 
 @jit(fastmath=_CONTRACT)
@@ -142,14 +176,12 @@ def _program_mesh(
     if plan.programmed:
         theta[:], phi[:], psi[:] = nominal
     else:
-        correct_one(
-            nominal,
-            owed_everywhere(owed, plan.waveguides),
-            plan,
-            (known.into[c, m], known.out[c, m], known.third[c, m]),
-            (theta, phi, psi),
-        )
-    _program(phase, plan, within, errors.mesh[c, m], errors.stuck[c, m])
+        measured = (known.into[c, m], known.out[c, m], known.third[c, m])
+        _correct(nominal, owed, plan, measured, (theta, phi, psi))
+    signed = mzis if plan.push else 0
+    _program(phase, signed, plan, within, errors.mesh[c, m], errors.stuck[c, m])
+    if plan.push:
+        to_one_arm(theta, phi, psi, plan)
     _blocks(theta, phi, splitters.into[c, m], splitters.out[c, m], errors.gain[c, m], blocks)
     if plan.third:
         _split_before(blocks, splitters.third[c, m])
@@ -179,7 +211,7 @@ def _attenuate(
         s, c, _ = reach(s, c, s_plus, s_minus, c_minus)
         phase[n] = nominal[n] if plan.programmed else 2.0 * arctan2(s, c)
         owed[n] = -arctan2(c * s_plus, s * c_minus)
-    _program(phase, plan, line, errors.attenuator[core], errors.attenuator_stuck[core])
+    _program(phase, 0, plan, line, errors.attenuator[core], errors.attenuator_stuck[core])
     for n in range(phase.size):
         alpha, beta = splitters.attenuator_into[core, n], splitters.attenuator_out[core, n]
         s, c = sincos(0.5 * phase[n])

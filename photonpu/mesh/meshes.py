@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,14 +39,16 @@ def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
     Returns
     -------
     Phases
-        theta in [0, pi], phi and psi in [0, 2 pi).
+        theta in [0, pi], phi and psi in [0, 2 pi). On meshes of real matrices theta is in
+        [-pi, pi], phi is 0, and psi the sign of an output, 0 or pi.
 
     Raises
     ------
     UnknownNameError
         If there is no such topology.
     InputError
-        If the matrices are not a batch of square ones, or not finite.
+        If the matrices are not a batch of square ones, or not finite, or complex where the mesh
+        is for real ones.
     """
     mesh = MESHES[topology]
     given = np.asarray(unitaries)
@@ -128,6 +131,9 @@ def correct(
     it can reach. With `sweeps`, all phases are then refined so that the mesh as a whole comes
     nearer to what it would be without errors: others make up for what one cannot reach.
 
+    Meshes of real matrices have theta only, which undoes the second order of splitter errors; the
+    first is imaginary, and stays for a homodyne detector not to see.
+
     Parameters
     ----------
     phases
@@ -156,23 +162,29 @@ def correct(
     UnknownNameError
         If there is no such topology.
     InputError
-        If the phases do not fit each other or the topology, or `sweeps` is negative.
+        If the phases do not fit each other or the topology, or `sweeps` is negative, or not 0
+        where the mesh is for real matrices.
     """
-    from photonpu.mesh import kernels_correction, kernels_refine
+    from photonpu.mesh import kernels_correction, kernels_push, kernels_refine
 
     if sweeps < 0:
         raise InputError(f"sweeps={sweeps}: 0 corrects locally, 1 and more refine")
     _layout(phases, topology)
-    plan = MESHES[topology].plan(phases.psi.shape[1])
+    mesh = MESHES[topology]
+    plan = mesh.plan(phases.psi.shape[1])
     errors = _each(alpha, phases), _each(beta, phases), _each(gamma, phases)
-    theta, phi, psi, clipped = kernels_correction.correct(
-        frozen(phases.theta),
-        frozen(phases.phi),
-        frozen(phases.psi),
-        frozen(np.zeros_like(phases.psi)),
-        plan,
-        *errors,
-    )
+    wanted = frozen(phases.theta), frozen(phases.phi), frozen(phases.psi)
+    if mesh.real:
+        if sweeps:
+            raise InputError(f"sweeps={sweeps}: '{topology}' has no phases to refine but theta")
+        found = Phases(*kernels_push.correct_thetas(*wanted, *errors[:2]))
+        return found, np.zeros(len(phases.psi), dtype=np.int32)
+    if mesh.push:
+        one_arm = one_armed(phases, topology)
+        better, clipped = correct(one_arm, "clements", *errors, sweeps=sweeps)
+        return push_pulled(better, topology), clipped
+    owed = frozen(np.zeros_like(phases.psi))
+    theta, phi, psi, clipped = kernels_correction.correct(*wanted, owed, plan, *errors)
     if sweeps:
         goals = matrix(phases, topology).view()
         goals.flags.writeable = False
@@ -180,6 +192,60 @@ def correct(
             goals, frozen(theta), frozen(phi), frozen(psi), plan, *errors, sweeps
         )
     return Phases(theta, phi, psi), clipped
+
+
+def one_armed(phases: Phases, topology: str) -> Phases:
+    """Return phases with which shifters in one arm do what those of a topology do.
+
+    Push-pull shifters leave no common phases; those of one arm do, and phi and psi make up for
+    them. With splitter errors and losses the matrices are the same, too. Phases of other
+    topologies are returned as they are.
+
+    Parameters
+    ----------
+    phases
+        Of T meshes.
+    topology
+        A name in `MESHES`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such topology.
+    InputError
+        If the phases do not fit each other or the topology.
+    """
+    _layout(phases, topology)
+    if not MESHES[topology].push:
+        return phases
+    from photonpu.mesh import kernels_push
+
+    return _exchanged(phases, topology, kernels_push.without_push)
+
+
+def push_pulled(phases: Phases, topology: str) -> Phases:
+    """Return phases of a topology that do what those of shifters in one arm do: `one_armed`, back.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such topology.
+    InputError
+        If the phases do not fit each other or the topology.
+    """
+    _layout(phases, topology)
+    if not MESHES[topology].push:
+        return phases
+    from photonpu.mesh import kernels_push
+
+    return _exchanged(phases, topology, kernels_push.with_push)
+
+
+def _exchanged(
+    phases: Phases, topology: str, kernel: Callable[..., tuple[Floats, Floats, Floats]]
+) -> Phases:
+    plan = MESHES[topology].plan(phases.psi.shape[1])
+    return Phases(*kernel(frozen(phases.theta), frozen(phases.phi), frozen(phases.psi), plan))
 
 
 def _layout(phases: Phases, topology: str) -> Layout:

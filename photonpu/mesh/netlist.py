@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from photonpu.errors import InputError
+from photonpu.mesh.meshes import one_armed
 from photonpu.mesh.topologies import MESHES, Phases
 
 Netlist = dict[str, dict[str, Any]]
@@ -43,7 +44,8 @@ def netlist(
     -------
     dict
         Instances ``mzi_0``, ... of the component ``"mzi"`` (``"mzi3"`` with a third splitter) and
-        ``psi_0``, ... of ``"phase"``; outside ports ``in0``, ... and ``out0``, ... Components are
+        ``psi_0``, ... of ``"phase"``, those of push-pull meshes with the phases of shifters in
+        one arm that do the same; outside ports ``in0``, ... and ``out0``, ... Components are
         those of `models`.
 
     Raises
@@ -58,6 +60,7 @@ def netlist(
         raise InputError(f"tile={tile}: there are {tiles}, counted from 0")
     mesh = MESHES[topology]
     layout = mesh.layout(ports)
+    phases = one_armed(phases, topology)
     errors = {"alpha": alpha, "beta": beta, "loss_db": loss_db}
     if mesh.third:
         errors["gamma"] = gamma

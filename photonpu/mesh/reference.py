@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.mesh.mzi import attenuation, splitter, transfer
-from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
+from photonpu.mesh.reference_push import correct_thetas, push_pull, with_push, without_push
+from photonpu.mesh.values import Couplings, Errors, Plan, Splitters, wrap
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -155,7 +156,8 @@ def matrix(
     for t in range(tiles):
         product = np.eye(plan.waveguides, dtype=np.complex128)
         for k, (first, second) in enumerate(zip(plan.row, plan.partner, strict=True)):
-            block = gain[t, k] * transfer(theta[t, k], phi[t, k], alpha[t, k], beta[t, k])
+            form = push_pull if plan.push else transfer
+            block = gain[t, k] * form(theta[t, k], phi[t, k], alpha[t, k], beta[t, k])
             block = block @ splitter(np.pi / 4 + gamma[t, k]) if plan.third else block
             product = embed(block, first, plan.waveguides, second) @ product
         result[t] = np.diag(np.exp(1j * psi[t])) @ product[:ports, :ports]
@@ -324,17 +326,43 @@ def tile_matrices(
             column = 2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
             owed = np.stack([np.zeros(ports), -np.angle(attenuation(column, a, b))])
             errors_known = known.into[c], known.out[c], known.third[c]
-            *wanted, _ = correct(theta[t], phi[t], psi[t], owed, plan, *errors_known)
+            wanted = _corrected((theta[t], phi[t], psi[t]), owed, plan, errors_known)
         column = _alive(code_of(column, plan), errors.attenuator_stuck[c])
         column = _heated(column, line) + errors.attenuator[c]
         fields = attenuation(column, splitters.attenuator_into[c], splitters.attenuator_out[c])
         real = splitters.into[c], splitters.out[c], splitters.third[c]
-        coded = _alive(code_of(np.concatenate(wanted, axis=1), plan), errors.stuck[c])
+        coded = code_of(np.concatenate(wanted, axis=1), plan)
+        signed = len(plan.row) if plan.push else 0
+        coded[:, :signed] = _coded_both_ways(wanted[0][:, :signed], plan.step)
+        coded = _alive(coded, errors.stuck[c])
+        coded[:, :signed] -= 2.0 * np.pi * (coded[:, :signed] > np.pi)
         meshes = np.stack([_heated(phases, within) for phases in coded]) + errors.mesh[c]
         inner, outer, last = np.split(meshes, [len(plan.row), 2 * len(plan.row)], axis=1)
         first, second = matrix(inner, outer, last, plan, *real, errors.gain[c])
         result[t] = second @ np.diag(errors.attenuator_gain[c] * fields) @ first
     return result
+
+
+def _corrected(
+    nominal: tuple[Floats, Floats, Floats],
+    owed: Floats,
+    plan: Plan,
+    errors: tuple[Floats, Floats, Floats],
+) -> list[Floats]:
+    """Return corrected phases of both meshes of a core, whatever their interferometers are."""
+    theta, phi, psi = nominal
+    if plan.real:
+        return list(correct_thetas(theta, phi, psi, *errors[:2]))
+    if plan.push:
+        one_arm = without_push(theta, phi, psi, plan)
+        return list(with_push(*correct(*one_arm, owed, plan, *errors)[:3], plan))
+    return list(correct(theta, phi, psi, owed, plan, *errors)[:3])
+
+
+def _coded_both_ways(phase: Floats, step: float) -> Floats:
+    """Return push-pull phases as converters set them: in [-pi, pi], the nearest of their steps."""
+    code = np.floor(phase / step + 0.5) * step if step > 0.0 else phase
+    return np.clip(code, -np.pi, np.pi)
 
 
 def code_of(phase: Floats, plan: Plan) -> Floats:
@@ -364,12 +392,3 @@ def _heated(phase: Floats, couplings: Couplings) -> Floats:
         for start, stop in zip(couplings.first, couplings.first[1:], strict=False)
     ]
     return phase + np.array(gained)
-
-
-def wrap(phase: Floats) -> Floats:
-    """Return `phase` in [0, 2 pi); less than 1e-12 below a whole turn is 0.
-
-    Rounding alone separates the two, and a heater would have to hold the difference.
-    """
-    wrapped = np.mod(phase, 2.0 * np.pi)
-    return np.where(wrapped < 2.0 * np.pi - 1e-12, wrapped, 0.0)

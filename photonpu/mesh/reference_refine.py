@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.mesh.mzi import splitter
-from photonpu.mesh.reference import embed, wrap
-from photonpu.mesh.values import Plan
+from photonpu.mesh.reference import embed
+from photonpu.mesh.values import Plan, wrap
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]

@@ -88,7 +88,7 @@ def tile_matrices(
         frozen_ints(core),
         known,
         actual,
-        _errors(chip, sources),
+        _errors(chip, sources, MESHES[machine.mesh.topology].real),
         _plan(chip.ports, machine, sources, programmed or machine.mesh.correction == "none"),
         *_couplings(chip.ports, machine, sources),
     )
@@ -137,13 +137,16 @@ def _splitters(
     return actual, actual if machine.mesh.correction == "local" else none
 
 
-def _errors(chip: Chip, sources: frozenset[str]) -> Errors:
-    """Return the phase errors, losses and dead shifters that act."""
+def _errors(chip: Chip, sources: frozenset[str], real: bool) -> Errors:
+    """Return the phase errors, losses and dead shifters that act: of a real mesh only theta's."""
     phase = float("phase" in sources)
     loss = float("loss" in sources)
     dead = float("dead" in sources)
     mesh = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)
     stuck = np.concatenate([chip.theta_stuck, chip.phi_stuck, chip.psi_stuck], axis=2)
+    if real:
+        mzis = chip.theta_error.shape[2]
+        mesh[:, :, mzis:] = stuck[:, :, mzis:] = 0.0
     return Errors(
         frozen(mesh * phase),
         frozen(chip.attenuator_error * phase),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonpu.errors import InputError
 from photonpu.mesh import layouts
 from photonpu.mesh.counts import Counts, count
 from photonpu.mesh.layouts import Elimination, Layout
@@ -57,6 +58,12 @@ class Topology:
         ``T S(pi/4 + gamma)``.
     source
         Where it was published.
+    push
+        Whether theta is push-pull: half of it in the upper arm, minus half in the lower one, so
+        that no common phase arises. It is then in [-pi, pi].
+    real
+        Whether interferometers have theta only: every orthogonal matrix has phases, up to signs
+        of the outputs, which psi holds as 0 or pi.
     """
 
     name: str
@@ -66,6 +73,16 @@ class Topology:
     universal: bool
     third: bool
     source: str
+    push: bool = False
+    real: bool = False
+
+    def require_one_arm(self, what: str) -> None:
+        """Raise `InputError` if phase shifters are push-pull, which `what` does not know."""
+        if self.push:
+            raise InputError(
+                f"topology '{self.name}' has push-pull interferometers: {what} needs those with "
+                "shifters in one arm, such as 'clements'"
+            )
 
     def plan(
         self, ports: int, step: float = 0.0, unit: float = 0.0, programmed: bool = False
@@ -73,12 +90,20 @@ class Topology:
         """Return what kernels need of a mesh of `ports`; see `photonpu.mesh.values.Plan`."""
         layout = self.layout(ports)
         return Plan(
-            layout.row, layout.partner, layout.waveguides, self.third, step, unit, programmed
+            layout.row,
+            layout.partner,
+            layout.waveguides,
+            self.third,
+            step,
+            unit,
+            programmed,
+            self.push,
+            self.real,
         )
 
     def counts(self, ports: int) -> Counts:
         """Return how many parts a mesh of `ports` has, and how many light passes."""
-        return count(self.layout(ports))
+        return count(self.layout(ports), self.real)
 
 
 MESHES = Registry[Topology]("mesh")
@@ -114,6 +139,19 @@ def _third(unitaries: Unitaries) -> Phases:
     two = _clements(unitaries)
     plan = MESHES["clements"].plan(unitaries.shape[1])
     return Phases(*kernels.with_third(frozen(two.theta), frozen(two.phi), frozen(two.psi), plan))
+
+
+def _push_pull(topology: str, unitaries: Unitaries) -> Phases:
+    """Take unitaries apart for push-pull interferometers."""
+    from photonpu.mesh import kernels_push as kernels
+
+    if MESHES[topology].real and np.iscomplexobj(unitaries):
+        raise InputError(
+            f"topology '{topology}' does real matrices only, and these are complex; use 'clements'"
+        )
+    one = _clements(unitaries)
+    plan = MESHES[topology].plan(unitaries.shape[1])
+    return Phases(*kernels.with_push(frozen(one.theta), frozen(one.phi), frozen(one.psi), plan))
 
 
 def _diamond(unitaries: Unitaries) -> Phases:
@@ -163,6 +201,31 @@ _enter(
         universal=True,
         third=True,
         source="Hamerly et al. 2022, Nat. Commun. 13, 6831",
+    )
+)
+_enter(
+    Topology(
+        "clements-symmetric",
+        "rectangle of push-pull interferometers: half the voltage, less phase noise",
+        lambda ports: layouts.clements(ports)[0],
+        lambda unitaries: _push_pull("clements-symmetric", unitaries),
+        universal=True,
+        third=False,
+        source="Bell and Walmsley 2021, APL Photonics 6, 070804",
+        push=True,
+    )
+)
+_enter(
+    Topology(
+        "clements-real",
+        "rectangle of push-pull interferometers without phi: real matrices, half the shifters",
+        lambda ports: layouts.clements(ports)[0],
+        lambda unitaries: _push_pull("clements-real", unitaries),
+        universal=True,
+        third=False,
+        source="Bell and Walmsley 2021, APL Photonics 6, 070804",
+        push=True,
+        real=True,
     )
 )
 _enter(

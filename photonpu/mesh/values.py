@@ -32,6 +32,15 @@ def frozen_ints(numbers: ArrayLike) -> Ints:
     return view
 
 
+def wrap(phase: Floats) -> Floats:
+    """Return `phase` in [0, 2 pi); less than 1e-12 below a whole turn is 0.
+
+    Rounding alone separates the two, and a heater would have to hold the difference.
+    """
+    wrapped = np.mod(phase, 2.0 * np.pi)
+    return np.where(wrapped < 2.0 * np.pi - 1e-12, wrapped, 0.0)
+
+
 class Splitters(NamedTuple):
     """Errors of the angles of all splitters, rad.
 
@@ -116,6 +125,10 @@ class Plan(NamedTuple):
         is its n^2. 0 otherwise.
     programmed
         Whether phases are as programmed, and no correction is to change them.
+    push
+        Whether theta is push-pull, in [-pi, pi], and leaves no common phase.
+    real
+        Whether interferometers have no phi and outputs no psi; psi is then a sign, 0 or pi.
     """
 
     row: Ints
@@ -125,3 +138,5 @@ class Plan(NamedTuple):
     step: float
     unit: float = 0.0
     programmed: bool = False
+    push: bool = False
+    real: bool = False

@@ -23,6 +23,10 @@ CONVENTION = (
     "tile is scale * U diag(sin(attenuator / 2)) V^H. Phases in rad; light meets V^H first."
 )
 THIRD = " T is multiplied from the right by S(pi/4): a third splitter, before the interferometer."
+PUSH = (
+    " T is multiplied by -i e^{-i theta/2}: theta is push-pull, half of it in the upper arm and "
+    "minus half in the lower one."
+)
 _MESHES = ("vh", "u")
 
 
@@ -195,7 +199,9 @@ def _head(program: Program) -> dict[str, Any]:
         "program": program.name,
         "topology": topology.name,
         "ports": program.tiles.ports,
-        "convention": CONVENTION + (THIRD if topology.third else ""),
+        "convention": CONVENTION
+        + (THIRD if topology.third else "")
+        + (PUSH if topology.push else ""),
     }
 
 

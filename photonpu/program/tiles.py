@@ -221,13 +221,16 @@ def bank_all(
     places = [place for part, _ in streams for place in part]
     tiles = np.concatenate([np.zeros((0, ports, ports)), *(numbers for _, numbers in streams)])
     factors, values = singular_values(tiles)
-    phases = mesh.decompose(factors.reshape(-1, ports, ports), topology)
-    theta, phi, psi = (
-        angles.reshape(len(tiles), 2, angles.shape[1])
-        for angles in (phases.theta, phases.phi, phases.psi)
-    )
-    if not mesh.MESHES[topology].universal:
-        _tell_fit(tiles, mesh.matrix(phases, topology), values, topology)
+    if mesh.MESHES[topology].real:
+        theta, phi, psi = _real_phases(factors, topology)
+    else:
+        phases = mesh.decompose(factors.reshape(-1, ports, ports), topology)
+        theta, phi, psi = (
+            angles.reshape(len(tiles), 2, angles.shape[1])
+            for angles in (phases.theta, phases.phi, phases.psi)
+        )
+        if not mesh.MESHES[topology].universal:
+            _tell_fit(tiles, mesh.matrix(phases, topology), values, topology)
     scale = values[:, 0].copy()
     relative = np.divide(values, scale[:, None], out=np.zeros_like(values), where=values > 0)
     largest = np.abs(tiles).sum(axis=2).max(axis=1)
@@ -245,6 +248,20 @@ def bank_all(
         core=order % np.int32(cores),
         turn=order // np.int32(cores),
         adc_range=np.divide(largest, scale, out=np.ones_like(scale), where=scale > 0),
+    )
+
+
+def _real_phases(factors: Floats, topology: str) -> tuple[Floats, Floats, Floats]:
+    """Return phases of (T, 2, N, N) real factors; only those of U leave signs to their outputs.
+
+    ``U diag(s) D V' = (U D) diag(s) V'``: signs D that the mesh of V^H cannot give move on.
+    """
+    first = mesh.decompose(factors[:, 0], topology)
+    second = mesh.decompose(factors[:, 1] * np.cos(first.psi)[:, None, :], topology)
+    return (
+        np.stack([first.theta, second.theta], axis=1),
+        np.stack([first.phi, second.phi], axis=1),
+        np.stack([np.zeros_like(first.psi), second.psi], axis=1),
     )
 
 
@@ -272,15 +289,22 @@ def _ints(numbers: Iterator[int]) -> Ints:
     return np.fromiter(numbers, np.int32)
 
 
-def held_phases(tiles: TileBank) -> Floats:
+def held_phases(tiles: TileBank, topology: str = "clements") -> Floats:
     """Return the sum of the wrapped phases of each tile, (T,), in units of pi.
 
-    A heater's power grows with its phase, which it holds modulo 2 pi.
+    A heater's power grows with its phase, which it holds modulo 2 pi. Push-pull heaters stand at
+    ``(pi +- theta) / 2``, together pi for any theta; signs of outputs are digital, and cost none.
     """
+    kind = mesh.MESHES[topology]
     sums = np.zeros(len(tiles))
+    if kind.push:
+        sums += np.pi * tiles.theta.shape[1] * tiles.theta.shape[2]
+    held = [tiles.attenuator]
+    held += [] if kind.push else [tiles.theta]
+    held += [] if kind.real else [tiles.phi, tiles.psi]
     for first in range(0, len(tiles), _PHASE_CHUNK):
         block = slice(first, first + _PHASE_CHUNK)
-        for phases in (tiles.theta, tiles.phi, tiles.psi, tiles.attenuator):
+        for phases in held:
             wrapped = np.mod(phases[block], 2.0 * np.pi)
             sums[block] += wrapped.reshape(len(wrapped), -1).sum(axis=1)
     return sums / np.pi

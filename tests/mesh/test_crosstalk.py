@@ -45,7 +45,7 @@ def test_kappa_is_one_at_the_heater_itself_and_falls_from_there() -> None:
 @pytest.mark.parametrize("topology", list(mesh.MESHES))
 def test_no_two_shifters_of_a_floor_plan_share_a_place(topology: str) -> None:
     places = floor_plan(topology, 8, 180.0, 100.0)
-    assert places.shape == (mesh.MESHES[topology].counts(8).shifters, 2)
+    assert places.shape == (2 * mesh.MESHES[topology].layout(8).mzis + 8, 2)
     assert len(np.unique(places, axis=0)) == len(places)
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -23,12 +24,29 @@ COUNTS: dict[str, tuple[Callable[[int], int], Callable[[int], int]]] = {
     "clements": (lambda n: n * (n - 1) // 2, lambda n: n if n > 2 else 1),
     "reck": (lambda n: n * (n - 1) // 2, lambda n: 2 * n - 3),
     "clements-3": (lambda n: n * (n - 1) // 2, lambda n: n if n > 2 else 1),
+    "clements-symmetric": (lambda n: n * (n - 1) // 2, lambda n: n if n > 2 else 1),
+    "clements-real": (lambda n: n * (n - 1) // 2, lambda n: n if n > 2 else 1),
     "diamond": (lambda n: (n - 1) ** 2, lambda n: 2 * n - 3),
     "butterfly": (lambda n: n // 2 * int(np.log2(n)), lambda n: int(np.log2(n))),
 }
 
 every_mesh = pytest.mark.parametrize("topology", list(MESHES))
+complete = pytest.mark.parametrize("topology", [m.name for m in MESHES.values() if not m.real])
 universal = pytest.mark.parametrize("topology", [m.name for m in MESHES.values() if m.universal])
+
+
+def drawn(topology: str, ports: int, count: int, seed: int) -> NDArray[Any]:
+    """Return Haar unitaries, or orthogonal matrices for meshes of real ones."""
+    if not MESHES[topology].real:
+        return mesh.haar(ports, count, seed)
+    gauss = np.random.default_rng(seed).normal(size=(count, ports, ports))
+    return np.asarray(np.linalg.qr(gauss)[0])
+
+
+def sparse(topology: str) -> NDArray[Any]:
+    """Return those of `degenerate` that a mesh can do."""
+    found = degenerate()
+    return found[[0, 1, 2, 3, 5]].real if MESHES[topology].real else found
 
 
 def degenerate() -> Complexes:
@@ -54,32 +72,34 @@ def degenerate() -> Complexes:
 @universal
 @pytest.mark.parametrize("ports", [*range(2, 17), 64, 128])
 def test_haar_unitaries_come_back_from_their_phases(topology: str, ports: int) -> None:
-    unitaries = mesh.haar(ports, 4, seed=ports)
+    unitaries = drawn(topology, ports, 4, seed=ports)
     phases = mesh.decompose(unitaries, topology)
     npt.assert_allclose(mesh.matrix(phases, topology), unitaries, atol=1e-12)
 
 
 @universal
 def test_unitaries_with_zeros_come_back_from_finite_phases(topology: str) -> None:
-    phases = mesh.decompose(degenerate(), topology)
+    phases = mesh.decompose(sparse(topology), topology)
     assert np.isfinite(phases.theta).all()
     assert np.isfinite(phases.phi).all()
-    npt.assert_allclose(mesh.matrix(phases, topology), degenerate(), atol=1e-14)
+    npt.assert_allclose(mesh.matrix(phases, topology), sparse(topology), atol=1e-14)
 
 
 @universal
 def test_elements_too_small_to_have_a_phase_are_zeros(topology: str) -> None:
     tiny = np.eye(4, dtype=np.complex128)
     tiny[3, :3] = 1e-160 * np.exp(1j * np.arange(3))
-    phases = mesh.decompose(tiny[None], topology)
+    given = tiny.real if MESHES[topology].real else tiny
+    phases = mesh.decompose(given[None], topology)
     npt.assert_allclose(mesh.matrix(phases, topology)[0], np.eye(4), atol=1e-14)
 
 
 @universal
 def test_phases_are_in_their_ranges(topology: str) -> None:
-    for unitaries in (mesh.haar(9, 20, seed=1), degenerate()):
+    for unitaries in (drawn(topology, 9, 20, seed=1), sparse(topology)):
         phases = mesh.decompose(unitaries, topology)
-        assert 0.0 <= phases.theta.min() <= phases.theta.max() <= np.pi
+        least = -np.pi if MESHES[topology].real else 0.0
+        assert least <= phases.theta.min() <= phases.theta.max() <= np.pi
         for turned in (phases.phi, phases.psi):
             assert 0.0 <= turned.min() <= turned.max() < 2 * np.pi
 
@@ -101,7 +121,8 @@ def test_a_mesh_has_the_published_number_of_interferometers_and_columns(topology
 @every_mesh
 def test_what_machines_know_of_a_mesh_is_true(topology: str) -> None:
     size = SIZES[topology]
-    assert MESHES[topology].third == size.third
+    kind = MESHES[topology]
+    assert (kind.third, kind.push, kind.real) == (size.third, size.push, size.real)
     for ports in sizes(topology):
         counts = MESHES[topology].counts(ports)
         assert (counts.mzis, counts.path_max) == (size.mzis(ports), size.depth(ports))
@@ -138,7 +159,7 @@ def test_light_meets_interferometers_in_the_order_of_the_layout(topology: str) -
 
 @every_mesh
 def test_imperfect_splitters_conserve_power(topology: str) -> None:
-    phases = mesh.decompose(mesh.haar(8, 3, seed=0), topology)
+    phases = mesh.decompose(drawn(topology, 8, 3, seed=0), topology)
     errors = np.random.default_rng(0).normal(0.0, 0.2, (3, *phases.theta.shape))
     if topology == "diamond":
         errors[:, phases.theta == np.pi] = 0.0  # else light leaves by its spare waveguides
@@ -175,7 +196,7 @@ def test_an_empty_batch_has_empty_phases(topology: str) -> None:
 
 @every_mesh
 def test_a_matrix_has_the_same_bits_in_every_batch_and_for_any_threads(topology: str) -> None:
-    unitaries = mesh.haar(16, 7, seed=3)
+    unitaries = drawn(topology, 16, 7, seed=3)
     together = mesh.decompose(unitaries, topology)
     before = numba.get_num_threads()
     numba.set_num_threads(1)
@@ -189,7 +210,7 @@ def test_a_matrix_has_the_same_bits_in_every_batch_and_for_any_threads(topology:
         npt.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[4])
 
 
-@every_mesh
+@complete
 def test_correction_undoes_splitter_errors_where_every_split_can_be_reached(topology: str) -> None:
     phases = mesh.decompose(mesh.haar(8, 60, seed=5), topology)
     goals = mesh.matrix(phases, topology)
@@ -204,7 +225,7 @@ def test_correction_undoes_splitter_errors_where_every_split_can_be_reached(topo
     assert error[clipped > 0].min() > 1e-6
 
 
-@every_mesh
+@complete
 def test_refinement_brings_a_mesh_nearer_than_local_correction_does(topology: str) -> None:
     phases = mesh.decompose(mesh.haar(16, 10, seed=2), topology)
     goals = mesh.matrix(phases, topology)

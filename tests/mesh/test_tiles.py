@@ -18,6 +18,8 @@ ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk"})
 
 UNIVERSAL = [entry.name for entry in mesh.MESHES.values() if entry.universal]
 universal = pytest.mark.parametrize("topology", UNIVERSAL)
+# Light escapes to spare waveguides; theta alone cannot undo what is imaginary.
+INEXACT = ("diamond", "clements-real")
 
 
 def machine_of(ports: int, **changes: object) -> Machine:
@@ -42,6 +44,8 @@ def bank(
     """Return the phases of random tiles by `tile_matrices`' names, and the tiles themselves."""
     rng = np.random.default_rng(seed)
     left, right = mesh.haar(ports, tiles, seed), mesh.haar(ports, tiles, seed + 1)
+    if mesh.MESHES[topology].real:
+        left, right = np.linalg.qr(left.real)[0], np.linalg.qr(right.real)[0]
     singular = np.sort(rng.uniform(0.0, 1.0, (tiles, ports)))[:, ::-1]
     singular[:, 0] = 1.0
     second, first = mesh.decompose(left, topology), mesh.decompose(right, topology)
@@ -77,7 +81,7 @@ def test_a_source_of_strength_zero_changes_nothing(topology: str, source: str) -
 
 
 # Not the diamond: its spare interferometers should be all in the bar state, which no real one is.
-@pytest.mark.parametrize("topology", [name for name in UNIVERSAL if name != "diamond"])
+@pytest.mark.parametrize("topology", [name for name in UNIVERSAL if name not in INEXACT])
 def test_correction_gives_the_exact_tile_where_every_split_can_be_reached(topology: str) -> None:
     # Attenuations of at most 0.99, as a blemished attenuator cannot pass all.
     changes = {"mesh__topology": topology, "mesh__splitter_error_rad": 0.004}
