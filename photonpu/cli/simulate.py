@@ -136,27 +136,12 @@ def simulate(
         session = Session(program, modes, chip, seed, machine=target, sampling=sampling)
         _run(session, feeds, output, as_json)
         return
-<<<<<<< photonpu/cli/simulate.py
-    evaluation = evaluate(
-        program,
-        dataset,
-        asked,
-        chips if program.programming is None else [program.programming.chip],
-        noise=modes,
-        seed=seed,
-        machine=target,
-        reference=float_network,
-        threshold=threshold,
-        quiet=quiet,
-        keep_masks=pictures is not None,
-    )
-=======
     try:
         evaluation = evaluate(
             program,
             dataset,
             asked,
-            chips,
+            chips if program.programming is None else [program.programming.chip],
             noise=modes,
             seed=seed,
             machine=target,
@@ -172,7 +157,6 @@ def simulate(
     except KeyboardInterrupt:
         note(_interrupted(store))
         raise typer.Exit(130) from None
->>>>>>> /tmp/other.py
     if pictures is not None:
         draw(pictures, dataset, evaluation)
     emit(evaluation.to_dict(), evaluation.table(), as_json=as_json)

@@ -37,14 +37,22 @@ if TYPE_CHECKING:
     from photonpu.compiler.checked import Checked
     from photonpu.hardware import Chip, Machine
     from photonpu.program import Program
+    from photonpu.simulator.host import HostRunner
     from photonpu.simulator.noise import Named
 
-Masks = NDArray[np.bool_]
-# Takes a batch (B, C, H, W) and the index of its first sample, gives the network's output.
-Network = Callable[[NDArray[np.float32], int], NDArray[Any]]
-Runs = Iterator[tuple[str, Network, int]]
+Floats = NDArray[np.float64]
+Scorer = Callable[[Masks, Masks, tuple[float, float]], float]
 
-_ONNX_FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64"}
+LEAST_CHIPS = 5  # before an interval is trusted enough to stop at it
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One network on all cases: its mode, all that affects its masks, and how to get it."""
+
+    mode: str
+    subject: Mapping[str, object]
+    network: Callable[[], tuple[Network, int]]
 
 
 def evaluate(
@@ -131,25 +139,41 @@ def evaluate(
         A metric that is not in the table.
     ProgramError
         The program does not fit `machine`.
+    DataError
+        `store` is a file of another kind, or is damaged.
+    StorageError
+        `store` cannot be written; what was finished is in it.
     """
     from photonpu.simulator.strengths import described
 
     scorers = {name: METRICS[name] for name in metrics}
     instances = tuple(range(chips)) if isinstance(chips, int) else tuple(chips)
     _check(scorers, len(instances), batch, threshold, dataset)
-    modes = described(noise)
-    found: dict[str, list[Masks]] = {}
-    count = len(instances) + 1 + (reference is not None)
-    with progress("evaluate", total=count * len(dataset), quiet=quiet) as step:
-        for mode, network, at_once in _networks(
-            program, dataset, reference, instances, noise, seed, machine
-        ):
-            masks = _segment(network, dataset, min(batch, at_once), threshold, step)
-            found.setdefault(mode, []).append(masks)
-    notes = list(dataset.notes)
+    if until_ci is not None and not 0 < until_ci < math.inf:
+        raise InputError(f"until_ci={until_ci}: give half the width of an interval, such as 0.01")
+    runs = _Runs(program, dataset, noise, seed, machine, sampling, threshold)
+    asked = [*runs.given(reference), *(runs.ideal() if ideal else ()), *runs.noisy(instances)]
+    scores: dict[str, list[Floats]] = {}
+    masks: dict[str, list[Masks]] = {}
+    finished = 0
+    with (
+        _store(store) as kept,
+        progress("evaluate", len(asked) * len(dataset), quiet=quiet) as tell,
+    ):
+        for run in asked:
+            found = _masks(run, dataset, batch, threshold, kept, tell)
+            scores.setdefault(run.mode, []).append(_values(scorers, found, dataset))
+            if keep_masks:
+                masks.setdefault(run.mode, []).append(found)
+            finished += run.mode == "noisy"
+            if until_ci is not None and _settled(scores.get("noisy", []), until_ci):
+                break
+    notes = [*dataset.notes, *_stopped(until_ci, scores["noisy"], metrics[0], len(instances))]
     if baseline:
         best = best_threshold(dataset)
-        found["threshold"] = [best.masks]
+        scores["threshold"] = [_values(scorers, best.masks, dataset)]
+        if keep_masks:
+            masks["threshold"] = [best.masks]
         notes.append(
             f"'threshold' is the largest piece of channel {best.channel} above "
             f"{best.threshold:.3g}, chosen by the truth of these cases"
@@ -197,125 +221,137 @@ def _check(
         raise InputError(f"threshold={threshold}: give a number, 0.5 for a network's probability")
 
 
-def _networks(
-    program: Program,
+class _Runs:
+    """The runs of one evaluation; whatever does not fit is told when they are listed."""
+
+    def __init__(
+        self,
+        program: Program,
+        dataset: Dataset,
+        noise: Named,
+        seed: int,
+        machine: Machine | None,
+        sampling: str,
+        threshold: float,
+    ) -> None:
+        from photonpu.simulator.session import fitting
+
+        self._program, self._dataset = program, dataset
+        self._noise, self._seed, self._sampling = noise, seed, sampling
+        self._at_once = cases_of_program(program, dataset)
+        self._machine = fitting(program, machine)
+        self._hosts: Mapping[str, HostRunner] | None = None
+        values = self._machine.values().items()
+        self._images: dict[str, object] = {
+            "photonpu": photonpu.__version__,
+            "images": fingerprint(dataset.images),
+            "threshold": threshold,
+        }
+        self._subject: dict[str, object] = {
+            **self._images,
+            "program": fingerprint(
+                program.inputs, program.outputs, program.steps, program.tiles, program.programming
+            ),
+            "machine": {key: value for key, value in values if key not in ("name", "description")},
+        }
+
+    def given(
+        self, reference: str | Path | bytes | onnx.ModelProto | Checked | None
+    ) -> Iterator[Run]:
+        """Give the run of the float network, if there is one."""
+        if reference is not None:
+            from photonpu.compiler import reader, weights
+
+            loaded = float_network(reference, self._dataset)
+            model = {"model": weights.digest(reader.read(reference))}
+            yield Run("float", {**self._images, **model}, lambda: loaded)
+
+    def ideal(self) -> Iterator[Run]:
+        """Give the run of the ideal machine."""
+        yield Run("ideal", {**self._subject, "noise": "ideal"}, lambda: self._on("ideal", 0))
+
+    def noisy(self, chips: Sequence[int | Chip]) -> Iterator[Run]:
+        """Give one run a chip."""
+        from photonpu.simulator.strengths import described, strengths
+
+        common = {
+            **self._subject,
+            "noise": described(self._noise),
+            "strengths": fingerprint(strengths(self._noise)),
+            "seed": self._seed,
+            "sampling": self._sampling,
+        }
+        for chip in chips:
+            which = chip if isinstance(chip, int) else fingerprint(chip)
+            yield Run("noisy", {**common, "chip": which}, partial(self._on, self._noise, chip))
+
+    def _on(self, noise: Named, chip: int | Chip) -> tuple[Network, int]:
+        """Return the program on one chip; its digital segments are loaded once for all."""
+        from photonpu.simulator import Session
+
+        session = Session(
+            self._program,
+            noise,
+            chip,
+            self._seed,
+            machine=self._machine,
+            sampling=self._sampling,
+            hosts=self._hosts,
+        )
+        self._hosts = session.hosts
+        return on_chip(session), self._at_once
+
+
+def _store(path: str | Path | None) -> contextlib.AbstractContextManager[KeptMasks | None]:
+    """Open a store, if there is to be one."""
+    return contextlib.nullcontext() if path is None else KeptMasks(path)
+
+
+def _masks(
+    run: Run,
     dataset: Dataset,
-    reference: str | Path | bytes | onnx.ModelProto | Checked | None,
-    chips: tuple[int | Chip, ...],
-    noise: Named,
-    seed: int,
-    machine: Machine | None,
-) -> Runs:
-    """Give each network in turn with its mode and the cases it takes at a time."""
-    from photonpu.simulator import Session
-
-    taken = program.inputs
-    at_once = _cases_at_once("program", [(info.name, info.shape) for info in taken], dataset)
-    # Whatever does not fit is to be told before the first network runs.
-    ideal = Session(program, "ideal", machine=machine)
-    reference_network = None if reference is None else _float_network(reference, dataset)
-
-    def on_chip(session: Session) -> Network:
-        name, dtype = taken[0].name, np.dtype(taken[0].dtype)
-        output = program.outputs[0].name
-        return lambda images, first: session.run(
-            [output], {name: images.astype(dtype, copy=False)}, first=first
-        )[0]
-
-    if reference_network is not None:
-        yield "float", *reference_network
-    yield "ideal", on_chip(ideal), at_once
-    for chip in chips:
-        session = Session(program, noise, chip, seed, machine=machine)
-        yield "noisy", on_chip(session), at_once
-
-
-def _float_network(
-    reference: str | Path | bytes | onnx.ModelProto | Checked, dataset: Dataset
-) -> tuple[Network, int]:
-    """Return the ONNX model in onnxruntime, and the cases it takes at a time."""
-    import onnxruntime
-
-    from photonpu.compiler import reader
-
-    session = onnxruntime.InferenceSession(
-        reader.read(reference).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    inputs = session.get_inputs()
-    at_once = _cases_at_once("reference", [(info.name, info.shape) for info in inputs], dataset)
-    name, output = inputs[0].name, session.get_outputs()[0].name
-    if inputs[0].type not in _ONNX_FLOATS:
-        raise InputError(f"reference: input '{name}' is {inputs[0].type}; images are tensor(float)")
-    dtype = np.dtype(_ONNX_FLOATS[inputs[0].type])
-
-    def run(images: NDArray[np.float32], first: int) -> NDArray[Any]:
-        return np.asarray(session.run([output], {name: images.astype(dtype, copy=False)})[0])
-
-    return run, at_once
-
-
-def _cases_at_once(
-    what: str, inputs: Sequence[tuple[str, Sequence[int | str | None]]], dataset: Dataset
-) -> int:
-    """Return how many cases a network takes at a time, once it is sure that they fit it."""
-    if len(inputs) != 1:
-        names = ", ".join(f"'{name}'" for name, _ in inputs)
-        raise InputError(f"{what} has {len(inputs)} inputs ({names}): images go into one")
-    name, shape = inputs[0]
-    needed = f"{what}: input '{name}' has shape ({', '.join(map(str, shape))})"
-    if len(shape) != 4:
-        raise InputError(f"{needed}: images have shape (batch, channels, height, width)")
-    have = dataset.images.shape[1:]
-    if any(
-        isinstance(want, int) and want != size for want, size in zip(shape[1:], have, strict=True)
-    ):
-        raise InputError(
-            f"{needed} and the images of '{dataset.name}' have {have}: load them with "
-            f"channels={shape[1]} and size=({shape[2]}, {shape[3]})"
-        )
-    if not isinstance(shape[0], int):
-        return len(dataset)
-    if shape[0] != 1:
-        raise InputError(
-            f"{needed}: its batch must be free, or 1; export the model with one of them"
-        )
-    return 1
-
-
-def _segment(
-    network: Network, dataset: Dataset, batch: int, threshold: float, step: Callable[[int], None]
+    batch: int,
+    threshold: float,
+    kept: KeptMasks | None,
+    tell: Callable[[int], None],
 ) -> Masks:
-    """Return the masks (S, H, W) that a network gives."""
-    masks = np.empty(dataset.masks.shape, dtype=np.bool_)
-    for first in range(0, len(dataset), batch):
-        images = dataset.images[first : first + batch]
-        output = network(images, first)
-        masks[first : first + batch] = _mask(output, threshold, (len(images), *dataset.size))
-        step(len(images))
-    return masks
+    """Return the masks (S, H, W) of a run, kept ones if there are."""
+    found = None if kept is None else kept.get(run.subject, dataset.masks.shape)
+    if found is not None:
+        tell(len(dataset))
+        return found
+    begin = time.perf_counter()
+    network, at_once = run.network()
+    found = segment(network, dataset, min(batch, at_once), threshold, tell)
+    if kept is not None:
+        kept.put(run.subject, found, time.perf_counter() - begin)
+    return found
 
 
-def _mask(output: NDArray[Any], threshold: float, shape: tuple[int, int, int]) -> Masks:
-    """Return the masks (B, H, W) that an output stands for."""
-    scores = output[:, None] if output.ndim == 3 else output
-    if scores.ndim != 4 or (len(scores), *scores.shape[2:]) != shape or not scores.shape[1]:
-        raise InputError(
-            f"the network's first output has shape {output.shape}; a mask for each image is "
-            f"needed: ({shape[0]}, 1, {shape[1]}, {shape[2]}), or a channel for each class"
+def _settled(values: Sequence[Floats], until_ci: float) -> bool:
+    """Whether the first metric's interval over chips is narrow enough to stop."""
+    return len(values) >= LEAST_CHIPS and half_width(_chip_means(values)) <= until_ci
+
+
+def _chip_means(values: Sequence[Floats]) -> Floats:
+    """Return the first metric's mean over cases of each chip, (R,)."""
+    return Score.of(np.stack([found[0] for found in values])).runs
+
+
+def _stopped(
+    until_ci: float | None, values: Sequence[Floats], metric: str, chips: int
+) -> Iterator[str]:
+    """Say where an evaluation with `until_ci` stopped."""
+    if until_ci is not None:
+        width = half_width(_chip_means(values))
+        yield (
+            f"stopped after {len(values)} of {chips} chips: {100 * LEVEL:.0f} % interval of the "
+            f"mean {metric} over chips +/- {width:.2g}, asked for {until_ci:g}"
         )
-    if not np.isfinite(scores).all():
-        raise InputError("the network's output holds NaN or infinity: its masks would be arbitrary")
-    if scores.shape[1] == 1:
-        return np.asarray(scores[:, 0] > threshold)
-    return np.asarray(scores.argmax(axis=1) > 0)
 
 
-def _values(
-    scorer: Callable[[Masks, Masks, tuple[float, float]], float],
-    runs: Sequence[Masks],
-    dataset: Dataset,
-) -> NDArray[np.float64]:
-    """Score every case of every run, (R, S)."""
+def _values(scorers: Mapping[str, Scorer], masks: Masks, dataset: Dataset) -> Floats:
+    """Score every case of one run, (metrics, S)."""
     return np.array(
         [
             [

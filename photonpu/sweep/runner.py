@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 import photonpu
 from photonpu.errors import PhotonpuWarning, SweepError
 from photonpu.hardware import Machine
+from photonpu.models.kept import fingerprint
 from photonpu.models.metrics import METRICS
 from photonpu.sweep.points import Work, run
 from photonpu.sweep.space import grid, settle
@@ -42,6 +41,7 @@ def sweep(
     noise: Named = "full",
     seed: int = 0,
     threshold: float = 0.5,
+    sampling: str = "exact",
     store: str | Path | None = "sweep.sqlite",
     quiet: bool = False,
 ) -> Study:
@@ -91,7 +91,7 @@ def sweep(
     from photonpu.compiler import compile, reader
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import estimate
-    from photonpu.simulator.strengths import described
+    from photonpu.simulator.strengths import described, strengths
 
     base = Machine.of(machine)
     settled = settle(space, base)
@@ -109,11 +109,13 @@ def sweep(
     if dataset is not None:
         samples = dataset.images[:CALIBRATION_SAMPLES]
         subject |= {
-            "dataset": _fingerprint(dataset),
+            "dataset": fingerprint(dataset.images, dataset.masks, dataset.spacing_mm),
             "calibration samples": CALIBRATION_SAMPLES,
             "metrics": names,
             "chips": chips,
             "noise": described(noise),
+            "strengths": fingerprint(strengths(noise)),
+            "sampling": sampling,
             "seed": seed,
             "threshold": threshold,
         }

@@ -99,9 +99,9 @@ def test_digital_segments_are_loaded_once(
 
     begin = host.HostRunner.__init__
 
-    def note(self: host.HostRunner, step: object) -> None:
+    def note(self: host.HostRunner, step: object, **options: object) -> None:
         loaded.append(step.name)  # type: ignore[attr-defined]
-        begin(self, step)  # type: ignore[arg-type]
+        begin(self, step, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(host.HostRunner, "__init__", note)
     quickly(program, data(), chips=4)
