@@ -15,13 +15,12 @@ from photonpu.program import (
     HostStep,
     PhotonicStep,
     Program,
-    ReprogrammedStep,
     TensorInfo,
     TileBank,
 )
 from photonpu.program.programming import FABRICATION
 from photonpu.registry import did_you_mean
-from photonpu.simulator import memory, reprogram, streaming
+from photonpu.simulator import finite, memory, reprogram, streaming
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.memory import Plan
 from photonpu.simulator.noise import Named
@@ -187,6 +186,11 @@ class Session:
         ]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
+    def _full_scale(self, step: PhotonicStep) -> float | None:
+        """Return to what the inputs of a step are clipped; None where they are not."""
+        clipping = "input_dac" in self.strengths or "modulator" in self.strengths
+        return step.input_range if clipping else None
+
     def _run(
         self, names: Sequence[str], feeds: Mapping[str, Array], first: int, plan: Plan
     ) -> list[Array]:
@@ -197,18 +201,19 @@ class Session:
                 values.update(self.hosts[step.name].run(values))
             elif isinstance(step, PhotonicStep):
                 x = values[step.input]
-                single = _single(step, step.input, x)
-                values[step.output] = self._layers[step.name](
-                    single, first, plan.scratch_bytes
-                ).astype(x.dtype, copy=False)
-                del x, single
+                taken = finite.single(step, step.input, x, self._full_scale(step))
+                found = self._layers[step.name](taken, first, plan.scratch_bytes)
+                values[step.output] = finite.product(step, found).astype(x.dtype, copy=False)
+                del x, taken, found
             else:
                 left, right = (values[name] for name in (step.left, step.right))
-                factors = _single(step, step.left, left), _single(step, step.right, right)
-                values[step.output] = self._reprogrammed[step.name](*factors, first).astype(
-                    left.dtype, copy=False
+                factors = (
+                    finite.single(step, step.left, left),
+                    finite.single(step, step.right, right),
                 )
-                del left, right, factors
+                found = self._reprogrammed[step.name](*factors, first)
+                values[step.output] = finite.product(step, found).astype(left.dtype, copy=False)
+                del left, right, factors, found
             for name in self._unread.get(index, ()):
                 values.pop(name, None)
         return [values[name] for name in names]
@@ -221,23 +226,6 @@ def _batch(program: Program, feeds: Mapping[str, Array]) -> int:
         return 1
     counts = {len(feeds[info.name]) for info in program.inputs}
     return counts.pop() if len(counts) == 1 else 1
-
-
-def _single(step: PhotonicStep | ReprogrammedStep, name: str, x: Array) -> NDArray[np.float32]:
-    """Return one tensor that a step takes in single precision, once it is sure that it is finite.
-
-    Raises
-    ------
-    InputError
-        It holds NaN or infinity.
-    """
-    single: NDArray[np.float32] = x.astype(np.float32, copy=False)
-    if not np.isfinite(single).all():
-        raise InputError(
-            f"node '{step.name}' ({step.op}): its input '{name}' holds NaN or infinity; "
-            "check the network with onnxruntime on the same data"
-        )
-    return single
 
 
 def fitting(program: Program, machine: Machine | None) -> Machine:

@@ -1,0 +1,82 @@
+"""Numbers that are none, or beyond what a step was calibrated for: named, never passed on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonpu.errors import InputError, PhotonpuWarning
+from photonpu.program import PhotonicStep, ReprogrammedStep
+
+_FAR = 1000.0  # times the range of calibration: no tail of the data, but another unit
+Step = PhotonicStep | ReprogrammedStep
+
+
+def single(
+    step: Step, name: str, x: NDArray[Any], full_scale: float | None = None
+) -> NDArray[np.float32]:
+    """Return one tensor that a step takes in single precision, once it is sure that it is finite.
+
+    Parameters
+    ----------
+    step
+        The step.
+    name
+        The tensor's name.
+    x
+        Its values.
+    full_scale
+        To which a converter clips them; None where none does.
+
+    Raises
+    ------
+    InputError
+        It holds NaN or infinity.
+
+    Warns
+    -----
+    PhotonpuWarning
+        It is clipped to less than a thousandth.
+    """
+    with np.errstate(over="ignore"):
+        values: NDArray[np.float32] = x.astype(np.float32, copy=False)
+    if not values.size:
+        return values
+    lowest, highest = float(values.min()), float(values.max())
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise InputError(
+            f"node '{step.name}' ({step.op}): its input '{name}' holds NaN or infinity; "
+            "check the network with onnxruntime on the same data"
+        )
+    largest = max(-lowest, highest)
+    if full_scale is not None and largest > _FAR * full_scale:
+        warnings.warn(
+            f"node '{step.name}' ({step.op}): its input '{name}' reaches {largest:.3g} and is "
+            f"clipped to {full_scale:.3g}, the range that calibration found; is it in the unit "
+            "of the calibration data?",
+            PhotonpuWarning,
+            stacklevel=3,
+        )
+    return values
+
+
+def product(step: Step, y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a step gives for finite inputs, once it is sure that it is finite.
+
+    Raises
+    ------
+    InputError
+        It overflows single precision.
+    """
+    # Infinities never cancel in a sum; finite numbers whose sum overflows are looked at one by one.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(y.sum())
+    if suspicious and not np.isfinite(y).all():
+        raise InputError(
+            f"node '{step.name}' ({step.op}): its output is beyond single precision, 3.4e38; "
+            "scale the data or the weights down"
+        )
+    return y
