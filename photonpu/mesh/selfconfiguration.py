@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.errors import InputError
-from photonpu.mesh.reference import wrap
+from photonpu.mesh.values import wrap
 
 Floats = NDArray[np.float64]
 #: From settings of all shifters (S, P) to what homodyne detection reads (S, R, C), for unit

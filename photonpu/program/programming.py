@@ -13,8 +13,8 @@ from photonpu import mesh
 from photonpu.errors import InputError, MachineError
 from photonpu.hardware import Chip, Machine
 from photonpu.mesh import MESHES
-from photonpu.mesh.reference import code_of, wrap
-from photonpu.mesh.values import Plan, frozen, frozen_ints
+from photonpu.mesh.reference import code_of
+from photonpu.mesh.values import Plan, frozen, frozen_ints, wrap
 from photonpu.program.tiles import one_blas_thread
 from photonpu.program.values import Floats, Ints, TileBank
 from photonpu.registry import did_you_mean
@@ -126,9 +126,10 @@ def program(
     Raises
     ------
     InputError
-        As `check`.
+        As `check`; or the mesh is push-pull.
     """
     check(method, rounding)
+    MESHES[machine.mesh.topology].require_one_arm("programming for a chip")
     pieces = [
         _program(_part(tiles, slice(first, first + _CHUNK)), chip, machine, method, rounding)
         for first in range(0, len(tiles), _CHUNK)
@@ -358,12 +359,15 @@ def _measurement(
 
     def read(settings: Floats) -> Floats:
         meshes = settings[:, : 2 * size].reshape(len(settings), 2, size)
+        phases = _split(meshes, mzis)
         field = mesh.tile_matrices(
-            **_split(meshes, mzis),
-            attenuator=settings[:, 2 * size :],
-            core=np.full(len(settings), core, np.int32),
-            chip=chip,
-            machine=machine,
+            phases["theta"],
+            phases["phi"],
+            phases["psi"],
+            settings[:, 2 * size :],
+            np.full(len(settings), core, np.int32),
+            chip,
+            machine,
             sources=FABRICATION,
             programmed=True,
         )

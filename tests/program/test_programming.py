@@ -1,0 +1,239 @@
+"""Tiles programmed for one chip: what each method reaches, and what it may know."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+
+from photonpu import mesh
+from photonpu.errors import InputError, MachineError
+from photonpu.hardware import Chip, Machine
+from photonpu.mesh import MESHES, kernels_settle
+from photonpu.mesh.selfconfiguration import configure
+from photonpu.mesh.values import frozen, frozen_ints
+from photonpu.program import programming
+from photonpu.program.tiles import bank, cut
+from photonpu.program.values import TileBank
+
+QUIET = {"mesh.mzi_loss_db": 0.0, "mesh.mzi_loss_std_db": 0.0}
+
+
+def machine_of(ports: int, **changes: object) -> Machine:
+    values = {name.replace("__", "."): value for name, value in changes.items()}
+    return Machine.preset("mzi64-eo").override({"mesh.ports": ports, "cores": 2, **QUIET, **values})
+
+
+def tiles_of(ports: int, topology: str = "clements") -> TileBank:
+    weight = np.random.default_rng(3).normal(size=(1, 2 * ports, ports))
+    return bank(*cut(weight, ports), topology, 2)
+
+
+def error(machine: Machine, chip: Chip, method: str, rounding: str = "nearest") -> float:
+    made = programming.program(tiles_of(machine.mesh.ports), chip, machine, method, rounding)
+    return float(np.sqrt(np.mean(made.error**2)))
+
+
+@pytest.mark.parametrize("method", ["nominal", "local", "refined"])
+def test_a_perfect_chip_needs_no_correction(method: str) -> None:
+    machine = machine_of(6)
+
+    assert error(machine, Chip.ideal(machine), method) < 1e-12
+
+
+@pytest.mark.parametrize("method", ["local", "refined"])
+@pytest.mark.parametrize("topology", ["clements", "reck", "clements-3"])
+def test_static_phase_errors_and_splits_in_reach_are_made_up_for_exactly(
+    method: str, topology: str
+) -> None:
+    # Splitters err by 1e-5: N^3 sigma^2 / 3 = 1e-8 splits are out of reach (law B4.5).
+    machine = machine_of(
+        6, mesh__topology=topology, mesh__splitter_error_rad=1e-5, phase__error_rad=0.3
+    )
+    made = programming.program(tiles_of(6, topology), Chip.draw(machine, 1), machine, method)
+
+    npt.assert_array_equal(made.unreachable, 0)
+    assert made.error.max() < 1e-9
+
+
+def test_each_method_comes_nearer_than_the_one_before() -> None:
+    machine = machine_of(8, mesh__splitter_error_rad=0.05, phase__error_rad=0.02)
+    chip = Chip.draw(machine, 0)
+
+    found = [error(machine, chip, method) for method in ("nominal", "local", "refined")]
+
+    assert found[1] < 0.7 * found[0]
+    assert found[2] < 0.8 * found[1]
+    assert error(machine, chip, "self-configured") < 0.5 * found[1]
+
+
+def test_dead_shifters_are_worked_around_as_far_as_the_others_can() -> None:
+    machine = machine_of(8, mesh__splitter_error_rad=0.0, phase__error_rad=0.0)
+    chip = Chip.ideal(machine)
+    stuck = chip.phi_stuck.copy()
+    stuck[:, :, 9] = 2.0
+    chip = replace(chip, phi_stuck=stuck)
+
+    local, refined = (error(machine, chip, method) for method in ("local", "refined"))
+
+    assert local > 0.05
+    assert refined < 0.6 * local
+    assert error(machine, chip, "self-configured") < 0.2 * local
+
+
+def test_programming_meets_the_chip_as_the_simulator_does() -> None:
+    machine = machine_of(6, mesh__splitter_error_rad=0.05, phase__dead_share=0.02)
+    chip, tiles = Chip.draw(machine, 2), tiles_of(6)
+    made = programming.program(tiles, chip, machine, "refined")
+    exact = programming.real_matrices(tiles, machine, Chip.ideal(machine), frozenset())
+    found = mesh.tile_matrices(
+        made.tiles.theta,
+        made.tiles.phi,
+        made.tiles.psi,
+        made.tiles.attenuator,
+        made.tiles.core,
+        chip,
+        machine.override({"mesh.correction": "none"}),
+        sources=programming.FABRICATION,
+    ).real
+
+    distance = np.linalg.norm(found - exact, axis=(1, 2)) / np.linalg.norm(exact, axis=(1, 2))
+    npt.assert_allclose(made.error, distance, rtol=1e-9)
+
+
+def test_self_configuration_needs_nothing_but_outputs() -> None:
+    # No mesh at all: fixed random mixers with phase shifters between them.
+    ports, layers = 4, 7
+    mixers = mesh.haar(ports, layers + 1, 5)
+
+    def read(settings: np.ndarray) -> np.ndarray:
+        shifts = np.exp(1j * settings.reshape(len(settings), layers, ports))
+        field = np.broadcast_to(mixers[0], (len(settings), ports, ports))
+        for layer in range(layers):
+            field = mixers[layer + 1] @ (shifts[:, layer, :, None] * field)
+        return field.real
+
+    goal = np.linalg.qr(np.random.default_rng(0).normal(size=(ports, ports)))[0]
+    settings, errors = configure(read, goal, np.ones(layers * ports), 0, 25)
+
+    assert errors[0] > 0.5
+    assert np.all(np.diff(errors) <= 0)
+    assert errors[-1] < 1e-6
+    npt.assert_allclose(read(settings[None])[0], goal, atol=1e-5)
+
+
+def test_self_configuration_refuses_what_makes_no_sense() -> None:
+    with pytest.raises(InputError, match="rounds=-1, attenuators=0 of 2 shifters: 0 rounds or"):
+        configure(lambda s: s[:, None], np.ones((1, 2)), np.zeros(2), 0, -1)
+    with pytest.raises(InputError, match="no more attenuators than shifters"):
+        configure(lambda s: s[:, None], np.ones((1, 2)), np.zeros(2), 3, 1)
+
+
+def _rounded(ports: int, bits: int, absorbed: bool) -> float:
+    """Return the RMS relative error of Haar unitaries whose phases are rounded."""
+    layout, topology = MESHES["clements"].layout(ports), MESHES["clements"]
+    unitaries = mesh.haar(ports, 6, 1)
+    found = mesh.decompose(unitaries)
+    phases = frozen(np.concatenate([found.theta, found.phi, found.psi], axis=1))
+    step = 2 * math.pi / 2**bits
+    settled = np.round(np.array(phases) / step) * step
+    if absorbed:
+        columns = np.searchsorted(layout.column, np.arange(layout.depth + 1))
+        none = frozen(np.zeros((6, layout.mzis)))
+        goals, free = unitaries.view(), np.ones(phases.shape, bool)
+        goals.flags.writeable = free.flags.writeable = False
+        settled = kernels_settle.settle(
+            goals,
+            phases,
+            frozen(np.zeros_like(phases)),
+            free,
+            topology.plan(ports, step),
+            none,
+            none,
+            none,
+            frozen_ints(columns),
+            0,
+        )
+        npt.assert_allclose(settled / step, np.round(settled / step), atol=1e-6)
+    theta, phi, psi = np.split(settled, [layout.mzis, 2 * layout.mzis], axis=1)
+    distance = mesh.matrix(mesh.Phases(theta, phi, psi)) - unitaries
+    return float(np.sqrt(np.mean(np.linalg.norm(distance, axis=(1, 2)) ** 2) / ports))
+
+
+def test_rounding_that_later_columns_absorb_halves_the_law_of_plain_rounding() -> None:
+    law = math.sqrt(32) * 2 * math.pi / 2**8 / math.sqrt(12)  # B4.6
+
+    assert _rounded(32, 8, absorbed=False) == pytest.approx(law, rel=0.04)
+    assert _rounded(32, 8, absorbed=True) < 0.6 * law
+
+
+@pytest.mark.parametrize("domain", ["phase", "voltage"])
+def test_absorbed_settings_are_codes_of_the_converter(domain: str) -> None:
+    machine = machine_of(
+        6, phase__dac_bits=6, phase__dac_domain=domain, mesh__splitter_error_rad=0.03
+    )
+    chip = Chip.draw(machine, 0)
+    made = programming.program(tiles_of(6), chip, machine, "refined", "absorbed")
+    codes = 2 * math.pi * np.arange(64) / 64
+    if domain == "voltage":
+        codes = math.pi * (np.arange(64) / 63 * 10.8 / 4.36) ** 2
+
+    for name in ("theta", "phi", "psi", "attenuator"):
+        settings = getattr(made.tiles, name).ravel()
+        assert np.abs(settings[:, None] - codes).min(axis=1).max() < 1e-9
+    wanted = programming.real_matrices(tiles_of(6), machine, Chip.ideal(machine), frozenset())
+    with_dac = programming.real_matrices(
+        made.tiles, machine, chip, programming.FABRICATION | {"dac"}, programmed=True
+    )
+    npt.assert_allclose(programming.errors(with_dac, wanted), made.error, rtol=1e-6)
+
+
+def test_absorbing_beats_rounding_each_phase_for_itself_in_both_domains() -> None:
+    for domain in ("phase", "voltage"):
+        machine = machine_of(16, phase__dac_bits=6, phase__dac_domain=domain)
+        chip, tiles = Chip.draw(machine, 0), tiles_of(16)
+        exact = programming.real_matrices(tiles, machine, Chip.ideal(machine), frozenset())
+        found = {}
+        for rounding in programming.ROUNDINGS:
+            made = programming.program(tiles, chip, machine, "local", rounding)
+            sources = programming.FABRICATION | {"dac"}
+            real = programming.real_matrices(made.tiles, machine, chip, sources, programmed=True)
+            found[rounding] = np.linalg.norm(programming.errors(real, exact))
+        assert found["absorbed"] < 0.8 * found["nearest"]
+
+
+def test_a_chip_is_itself_a_seed_or_a_file(tmp_path: Path) -> None:
+    machine = machine_of(4)
+    chip = Chip.draw(machine, 7)
+    chip.save(tmp_path / "seven.npz")
+    (tmp_path / "map.csv").write_text("core,mesh,column,row,alpha\n0,vh,0,0,0.01\n")
+
+    assert programming.chip_of(chip, machine) is chip
+    assert programming.chip_of(7, machine).digest == chip.digest
+    assert programming.chip_of(tmp_path / "seven.npz", machine).digest == chip.digest
+    assert programming.chip_of(str(tmp_path / "map.csv"), machine).splitter_in[0, 0, 0] == 0.01
+    with pytest.raises(MachineError, match="2 cores of 4 ports and 6 interferometers a mesh, and"):
+        programming.chip_of(chip, machine_of(8))
+
+
+@pytest.mark.parametrize(
+    ("method", "rounding", "message"),
+    [
+        ("locale", "nearest", "programming='locale': there is no such way; did you mean 'local'"),
+        ("local", "floor", "rounding='floor': there is no such way; there are: nearest, absorbed"),
+        ("self-configured", "absorbed", "it needs the splitters of the chip; use 'local' or"),
+    ],
+)
+def test_what_is_no_way_to_program_is_refused(method: str, rounding: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        programming.check(method, rounding)
+
+
+def test_push_pull_meshes_are_refused() -> None:
+    machine = machine_of(4, mesh__topology="clements-symmetric")
+    with pytest.raises(InputError, match="programming for a chip needs"):
+        programming.program(tiles_of(4), Chip.ideal(machine), machine, "local")
