@@ -18,7 +18,7 @@ import onnx
 from onnx import helper, shape_inference
 from onnx.backend.base import Backend, BackendRep
 
-from photonpu.compiler import compile
+from photonpu.compiler import compile, reader
 from photonpu.compiler.specialise import Feeds, matrices_among, products, specialise
 from photonpu.compiler.versions import clamp, newest_versions
 from photonpu.errors import InputError
@@ -67,6 +67,7 @@ class PreparedModel(BackendRep):
 
     def __init__(self, model: onnx.ModelProto, machine: Machine | str = "ideal") -> None:
         self._model = clamp(model)
+        reader.drop_blanks(self._model)
         self._machine = Machine.of(machine)
         constants = {tensor.name for tensor in model.graph.initializer}
         self._inputs = [v.name for v in model.graph.input if v.name not in constants]

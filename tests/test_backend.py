@@ -88,12 +88,13 @@ def test_a_matrix_that_is_transposed_first_goes_to_the_mesh() -> None:
 def test_a_chain_of_matrices_streams_through_the_later_ones() -> None:
     model = network("MatMul", {"a": (2, 3), "b": (3, 4)}, 2)
     model.graph.node[0].output[0] = "middle"
-    model.graph.node.append(helper.make_node("MatMul", ["middle", "c"], ["y"]))
+    model.graph.node.append(helper.make_node("Relu", ["middle"], ["positive"]))
+    model.graph.node.append(helper.make_node("MatMul", ["positive", "c"], ["y"]))
     model.graph.input.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, [4, 5]))
     prepared = backend.prepare(model, machine=MACHINE)
     a, b, c = numbers(2, 3), numbers(3, 4, seed=1), numbers(4, 5, seed=2)
     assert prepared.photonic_steps([a, b, c]) == 2
-    npt.assert_allclose(prepared.run([a, b, c])[0], a @ b @ c, atol=1e-5)
+    npt.assert_allclose(prepared.run([a, b, c])[0], np.maximum(a @ b, 0) @ c, atol=1e-5)
 
 
 @pytest.mark.parametrize(

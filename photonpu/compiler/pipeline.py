@@ -31,7 +31,7 @@ from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.placement import Layer, Observed, lowered, measured, observe
 from photonpu.compiler.profiler import Profiler
-from photonpu.errors import InputError, PhotonpuWarning, UnsupportedModelError
+from photonpu.errors import InputError, ModelError, PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import (
     Geometry,
@@ -169,7 +169,7 @@ def compile(
         name=name or name_of(model, proto),
         machine=machine,
         inputs=graph.inputs,
-        outputs=tuple(_known(info, observed.shapes[info.name]) for info in graph.outputs),
+        outputs=tuple(_known(info, observed) for info in graph.outputs),
         steps=steps,
         tiles=tiles,
         model_sha256=weights.digest(proto),
@@ -378,8 +378,13 @@ def _notes(uncalibrated: bool, held_batch: str, on_mesh: Collection[str]) -> tup
     return tuple(notes)
 
 
-def _known(info: TensorInfo, shape: tuple[int, ...]) -> TensorInfo:
+def _known(info: TensorInfo, observed: Observed) -> TensorInfo:
     """Fill in the axes of an output that the model leaves open; the batch stays free."""
+    shape = observed.shapes.get(info.name)
+    if shape is None:
+        raise ModelError(
+            f"output '{info.name}': onnxruntime gives no tensor for it; take it off the outputs"
+        )
     if len(info.shape) != len(shape):
         return replace(info, shape=shape)
     sizes = zip(info.shape[1:], shape[1:], strict=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from photonpu.compiler import bodies, schemas
 from photonpu.compiler.limits import Limits
-from photonpu.compiler.walk import quoted, scopes, shortened, subgraphs, where
+from photonpu.compiler.walk import STANDARD, plain, quoted, scopes, shortened, subgraphs, where
 from photonpu.errors import ModelError, UnsupportedModelError
 from photonpu.registry import did_you_mean
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Body = onnx.GraphProto | onnx.FunctionProto
 
-#: Domains that stand for ONNX itself.
-STANDARD = ("", "ai.onnx")
 #: Where onnxruntime's own operators live besides the standard.
 DOMAINS = frozenset({*STANDARD, "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 #: Attributes that are divided by, or counted to.
@@ -73,15 +71,11 @@ def _bound(count: int, limits: Limits) -> None:
 
 def key_of(function: onnx.FunctionProto) -> Key:
     """Return what a node must say to call a function."""
-    return _plain(function.domain), function.name, function.overload
+    return plain(function.domain), function.name, function.overload
 
 
 def _called(node: onnx.NodeProto) -> Key:
-    return _plain(node.domain), node.op_type, node.overload
-
-
-def _plain(domain: str) -> str:
-    return "" if domain in STANDARD else domain
+    return plain(node.domain), node.op_type, node.overload
 
 
 class _Expansion:
@@ -147,7 +141,7 @@ def check_schemas(proto: onnx.ModelProto) -> None:
 def _versions(entries: Iterable[onnx.OperatorSetIdProto], label: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for entry in entries:
-        domain = _plain(entry.domain)
+        domain = plain(entry.domain)
         if found.setdefault(domain, entry.version) != entry.version:
             raise ModelError(
                 f"{label} imports versions {found[domain]} and {entry.version} of operator set "
@@ -233,7 +227,7 @@ class _Checker:
         if key in self._functions:
             _check_call(node, *self._functions[key])
             return
-        domain = _plain(node.domain)
+        domain = plain(node.domain)
         if node.domain not in DOMAINS:
             raise UnsupportedModelError(
                 f"{where(node)}: neither the mesh nor onnxruntime knows an operator of "

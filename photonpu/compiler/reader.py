@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import checks, external, precheck, sizes, stored, weights, wire
+from photonpu.compiler import checks, external, precheck, schemas, sizes, stored, weights, wire
 from photonpu.compiler.checked import Checked
 from photonpu.compiler.limits import DEFAULT, Limits
-from photonpu.compiler.walk import quoted
+from photonpu.compiler.walk import plain, quoted, scopes
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def read(
     checks.check_structure(proto, label)
     if proto.functions:
         _inline(proto, label)
+    drop_blanks(proto)
     sizes.check_sizes(proto, limits)
     checks.check_numbers(proto)
     drop_constant_inputs(proto)
@@ -137,6 +138,24 @@ def limits_of(
     if limits is None and isinstance(model, Checked):
         return model.limits
     return limits or DEFAULT
+
+
+def drop_blanks(proto: onnx.ModelProto) -> None:
+    """Leave out optional inputs that a node names "" after the last one that it is given.
+
+    Both mean that they are absent, and onnxruntime 1.31 crashes on some, as on the bias of a
+    LayerNormalization and the axis of a DFT.
+    """
+    versions = {plain(entry.domain): entry.version for entry in proto.opset_import}
+    for scope in scopes(proto):
+        for node in scope.body.node:
+            if not node.input or node.input[-1]:
+                continue
+            domain = plain(node.domain)
+            formal = schemas.formal(node.op_type, versions.get(domain, 1), domain)
+            fewest = formal.arity_in[0] if formal else len(node.input)
+            while len(node.input) > fewest and not node.input[-1]:
+                del node.input[-1]
 
 
 def drop_constant_inputs(proto: onnx.ModelProto) -> None:

@@ -11,6 +11,8 @@ from photonpu.tables import printable
 if TYPE_CHECKING:
     import onnx
 
+#: Domains that stand for ONNX itself.
+STANDARD = ("", "ai.onnx")
 #: Characters of a model's names that an error shows.
 LONGEST_NAME = 80
 
@@ -101,3 +103,8 @@ def shortened(name: str) -> str:
     """Return a name of the model so that a terminal can show it, cut if it is long."""
     cut = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
     return printable(cut)
+
+
+def plain(domain: str) -> str:
+    """Return a domain by its one name: ONNX's own has two."""
+    return "" if domain in STANDARD else domain

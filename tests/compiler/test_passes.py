@@ -16,6 +16,7 @@ from photonpu.compiler import passes, segments
 from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.lowerings import MatrixProduct, lower
 from photonpu.compiler.passes import PASSES
+from photonpu.errors import ModelError
 from tests.compiler.networks import Array, network, numbers, run
 
 Nodes = list[onnx.NodeProto]
@@ -289,3 +290,27 @@ def test_a_gemm_of_two_activations_is_not_split() -> None:
     node = named("Gemm", ["a", "b"], "y", transA=1)
     graph = from_model(network([node], {"a": [4, 3], "b": [4, 5]}, {"y": 2}))
     assert PASSES["split_gemm"](graph) is graph
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "values"),
+    [
+        ("Reshape", (4, 2, 3), {}),
+        ("Reshape", (1, 0), {}),
+        ("Transpose", None, {"perm": [1, 0]}),
+        ("Squeeze", (1,), {}),
+    ],
+)
+def test_a_constant_that_cannot_be_arranged_names_the_node(
+    op: str, shape: tuple[int, ...] | None, values: dict[str, list[int]]
+) -> None:
+    # onnxruntime leaves nodes alone that nothing reads, however wrong they are.
+    sizes = [] if shape is None else ["sizes"]
+    nodes = [
+        helper.make_node(op, ["c", *sizes], ["other"], name="turn", **values),
+        helper.make_node("Relu", ["x"], ["y"]),
+    ]
+    constants = {"c": np.ones(2, np.float32), "sizes": np.array(shape or (), np.int64)}
+    graph = from_model(network(nodes, {"x": [1]}, {"y": 1}, constants))
+    with pytest.raises(ModelError, match=rf"node 'turn' \({op}\) cannot arrange its constant: "):
+        passes.run(graph)

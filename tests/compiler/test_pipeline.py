@@ -11,8 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import photonpu
-from photonpu.errors import InputError, PhotonpuWarning, UnsupportedModelError
+from photonpu.errors import InputError, ModelError, PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
+from tests.compiler import networks
 
 SMALL = Machine.preset("mzi64-eo").override({"mesh.ports": 8})
 
@@ -283,3 +284,15 @@ def test_every_open_model_computes_what_onnxruntime_does(name: str, assets: Path
     outputs = photonpu.Session(program, "ideal").run(list(expected), feeds)
     for y, (key, want) in zip(outputs, expected.items(), strict=True):
         npt.assert_allclose(y, want, atol=1e-5 * np.abs(want).max(), err_msg=key)
+
+
+def test_an_output_that_onnxruntime_leaves_empty_is_refused_by_name() -> None:
+    # It fills a normalisation's statistics for a training_mode of 1 alone.
+    names = ("s", "b", "m", "v")
+    node = helper.make_node(
+        "BatchNormalization", ["x", *names], ["y", "mean", "var"], training_mode=255
+    )
+    constants = {name: np.ones(3, np.float32) for name in names}
+    model = networks.network([node], {"x": [2, 3, 4]}, {"y": 3, "mean": 1, "var": 1}, constants)
+    with pytest.raises(ModelError, match="output 'mean': onnxruntime gives no tensor for it; take"):
+        photonpu.compile(model, calibration=networks.numbers(2, 3, 4))

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from photonpu import backend
 from photonpu.compiler import reader
 from photonpu.compiler.graph import from_model
 from photonpu.compiler.limits import Limits
@@ -204,3 +205,38 @@ def test_functions_of_the_model_are_inlined() -> None:
     model.opset_import.append(helper.make_opsetid("mine", 1))
     read = reader.read(model)
     assert [node.op_type for node in read.graph.node] == ["Add"]
+
+
+@pytest.mark.parametrize("op", ["LayerNormalization", "DFT"])
+def test_optional_inputs_that_are_named_by_nothing_are_left_out(op: str) -> None:
+    # onnxruntime 1.31 crashes on both unless they are.
+    blank = {"LayerNormalization": ["x", "s", ""], "DFT": ["x", "", ""]}[op]
+    model = network(
+        [helper.make_node(op, blank, ["y"], name="it")],
+        {"x": [1, 4, 3, 1]},
+        {"y": 4},
+        {"s": np.ones(1, np.float32)},
+        opset=20,
+    )
+    x = np.arange(12, dtype=np.float32).reshape(1, 4, 3, 1)
+    (found,) = backend.run_model(model, [x])
+    signal = np.fft.fft(x[..., 0])
+    expected = {"DFT": np.stack([signal.real, signal.imag], -1), "LayerNormalization": 0 * x}[op]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert list(model.graph.node[0].input) == blank  # the caller's own
+
+
+def test_an_empty_input_that_an_operator_counts_is_left_alone() -> None:
+    flag, count = TensorProto.BOOL, TensorProto.INT64
+    body = helper.make_graph(
+        [helper.make_node("Identity", [a], [b]) for a, b in (("go", "on"), ("i", "turn"))],
+        "body",
+        [helper.make_tensor_value_info(n, t, []) for n, t in (("i", count), ("go", flag))],
+        [helper.make_tensor_value_info(n, t, []) for n, t in (("on", flag), ("turn", count))],
+    )
+    nodes = [
+        helper.make_node("Loop", ["n", ""], ["turns"], body=body),
+        helper.make_node("Relu", ["x"], ["y"]),
+    ]
+    model = network(nodes, {"x": [1]}, {"y": 1}, {"n": np.array(3)})
+    assert list(reader.read(model).graph.node[0].input) == ["n", ""]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from photonpu.compiler.graph import Array, Graph, Node, read_only
+from photonpu.errors import ModelError
 
 
 def arrange_constants(graph: Graph) -> Graph:
@@ -15,13 +16,24 @@ def arrange_constants(graph: Graph) -> Graph:
 
     onnxruntime does so with all constants but those that are too large for its file, and with
     those that an earlier pass made.
+
+    Raises
+    ------
+    ModelError
+        Names a node whose sizes or axes do not fit the constant.
     """
     found: dict[str, Array] = {}
     nodes = []
     for node in graph.nodes:
         value = None
         if not node.domain and node.inputs and node.outputs[0] not in graph.output_names:
-            value = _arranged(graph, node, found)
+            try:
+                value = _arranged(graph, node, found)
+            except (ValueError, IndexError) as error:  # NumPy's, of sizes or axes that don't fit
+                raise ModelError(
+                    f"node '{node.name}' ({node.op}) cannot arrange its constant: {error}; export "
+                    "the model again"
+                ) from error
         if value is None:
             nodes.append(node)
         else:
