@@ -23,6 +23,7 @@ from photonpu.mesh import (
     reference,
     reference_refine,
     reference_settle,
+    values,
 )
 from photonpu.mesh.crosstalk import couplings
 from photonpu.mesh.values import Errors, Plan, Splitters, frozen, frozen_ints
@@ -203,7 +204,7 @@ def test_the_angle_at_the_origin_is_zero_and_on_the_axes_exact() -> None:
     assert kernels_math.arctan2(-2.0, 0.0) == -math.pi / 2
 
 
-@pytest.mark.parametrize("wrap", [kernels_math.wrap, reference.wrap])
+@pytest.mark.parametrize("wrap", [kernels_math.wrap, values.wrap])
 def test_wrapping_never_gives_what_rounding_keeps_from_a_whole_turn(
     wrap: Callable[[float], float],
 ) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from photonpu import simd
 from photonpu.jit import jit
-from photonpu.mesh import kernels_math, reference
+from photonpu.mesh import kernels_math, values
 from photonpu.simd import DOUBLE_LANES as LANES
 
 Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ def test_the_angles_of_points_agree_with_the_c_library(radius: float) -> None:
         result = np.empty(2 * LANES)
         angles(points.imag.copy(), points.real.copy(), result)
         npt.assert_allclose(result[:LANES], np.angle(points), atol=1e-15)
-        npt.assert_array_equal(result[LANES:], reference.wrap(result[:LANES]))
+        npt.assert_array_equal(result[LANES:], values.wrap(result[:LANES]))
 
 
 def test_angles_at_the_origin_and_on_the_axes_are_exact() -> None:

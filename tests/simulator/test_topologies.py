@@ -1,11 +1,16 @@
 """Every topology through the whole way: from a matrix to outputs under noise, and to costs."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import numpy.testing as npt
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
+import photonpu
 from photonpu import Machine, PhotonicMatrix, estimate
 from photonpu.errors import PhotonpuWarning
 from photonpu.mesh import MESHES
@@ -18,6 +23,24 @@ universal = pytest.mark.parametrize("topology", [m.name for m in MESHES.values()
 
 def machine(topology: str) -> Machine:
     return Machine.preset("mzi64-eo").override({"mesh.ports": 8, "mesh.topology": topology})
+
+
+def small_network() -> onnx.ModelProto:
+    """Return MatMul, Relu, MatMul."""
+    rng = np.random.default_rng(0)
+    weights = {"w1": rng.normal(size=(13, 9)), "w2": rng.normal(size=(9, 5))}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w1"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["r"], "relu"),
+        helper.make_node("MatMul", ["r", "w2"], ["y"], "second"),
+    ]
+    ends = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])]
+        for name, size in (("x", 13), ("y", 5))
+    ]
+    held = [numpy_helper.from_array(w.astype(np.float32), name) for name, w in weights.items()]
+    graph = helper.make_graph(nodes, "small", *ends, held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 @universal
@@ -41,6 +64,45 @@ def test_a_deeper_mesh_asks_for_more_laser_and_takes_longer_to_cross(topology: s
     larger = MESHES[topology].counts(8).mzis > MESHES["clements"].counts(8).mzis
     assert (energy > flat_energy) == deeper
     assert (area > flat_area) == larger
+
+
+@pytest.mark.parametrize("topology", ["clements-symmetric", "clements-real"])
+def test_a_network_runs_on_push_pull_meshes_and_its_file_gives_the_same_bits(
+    topology: str, tmp_path: Path
+) -> None:
+    model = small_network()
+    x = np.random.default_rng(3).uniform(-1.0, 1.0, (2, 13)).astype(np.float32)
+    program = photonpu.compile(model, machine(topology), calibration=x)
+    expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+
+    (ideal,) = photonpu.Session(program, noise="ideal").run(None, {"x": x})
+    npt.assert_allclose(ideal, expected, atol=1e-6 * np.abs(expected).max())
+
+    program.save(tmp_path / "p.ppu")
+    loaded = photonpu.Program.load(tmp_path / "p.ppu")
+    noisy = [photonpu.Session(p, chip=1).run(None, {"x": x})[0] for p in (program, loaded)]
+    npt.assert_array_equal(*noisy)
+    assert 0.0 < np.linalg.norm(noisy[0] - expected) < 0.3 * np.linalg.norm(expected)
+
+
+def test_the_signs_of_a_real_tile_all_move_to_its_outputs() -> None:
+    program = PhotonicMatrix(WEIGHT, machine("clements-real")).program
+    assert not program.tiles.phi.any()
+    assert not program.tiles.psi[:, 0].any()
+    assert set(np.unique(program.tiles.psi[:, 1])) == {0.0, np.pi}
+
+
+def test_a_mesh_of_real_matrices_costs_half_the_programming_and_less_area() -> None:
+    both, real = (
+        estimate(PhotonicMatrix(WEIGHT, machine(topology)).program)
+        for topology in ("clements", "clements-real")
+    )
+    # 8 ports: 2 x 28 thetas and 8 attenuators, instead of 2 x (28 x 2 + 8) and 8.
+    share = (2 * 28 + 8) / (2 * 64 + 8)
+    energies = [found.energy_by_component.programming_j for found in (real, both)]
+    areas = [found.area_by_component.drivers_mm2 for found in (real, both)]
+    assert energies[0] / energies[1] == pytest.approx(share)
+    assert areas[0] / areas[1] == pytest.approx(share)
 
 
 def test_a_butterfly_says_how_far_its_tiles_are_off() -> None:
