@@ -32,10 +32,19 @@ def _noises() -> str:
     from photonpu.simulator import NOISES
 
     rows = (
-        (f"`{noise.name}`", noise.place, f"`{noise.parameter}`", noise.equation, noise.source)
+        (
+            f"`{noise.name}`",
+            noise.place,
+            ", ".join(f"`{field}`" for field in noise.parameter.split(", ")),
+            noise.unit,
+            noise.equation,
+            "any" if noise.scales else "on, off",
+            noise.source,
+        )
         for noise in NOISES.values()
     )
-    return _table(["name", "acts on", "machine's fields", "what it does", "source"], rows)
+    header = ["name", "acts on", "machine's fields", "unit", "what it does", "strength", "source"]
+    return _table(header, rows)
 
 
 def _limits() -> str:

@@ -17,8 +17,8 @@ from photonpu.simulator.noise import NOISES, Strength
 SAMPLINGS = {
     "exact": "a normal number for each ADC sample",
     "fast": "the same, of 16 bits of radius and 16 of angle, after seven rounds of Philox",
-    "merged": "one number for each output, of the variance of all its samples together; exact "
-    "where the noise is smaller than half a step of the ADC",
+    "merged": "one number for each output, of the variance of all its samples together; as 'exact' "
+    "where the noise is too small, below half a step, to hide the ADC's steps",
 }
 _DETECTOR_STREAM = 0x64657463  # sets shot noise apart from a chip's draws
 
