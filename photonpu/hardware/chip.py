@@ -235,7 +235,7 @@ class Chip:
         arrays = self.arrays
 
         def write(file: BinaryIO) -> None:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
 
         atomic_write(path, write)
 

@@ -269,7 +269,8 @@ def load(path: str | Path) -> Program:
             **{name: arrays.pop(f"tiles/{name}") for name in TileBank.__dataclass_fields__}
         )
         steps = tuple(_step(entry, arrays) for entry in header.steps)
-        made = header.programming and _programming(header.programming, arrays)
+        entry = header.programming
+        made = None if entry is None else _programming(entry, arrays)
     except MachineError as error:
         raise ProgramError(f"{where}: {error}: compile again") from None
     except KeyError as error:

@@ -194,7 +194,8 @@ def errors(found: Floats, wanted: Floats) -> Floats:
     """Return the relative error (T,) of matrices (T, N, N); 0 where all is 0."""
     distance = np.linalg.norm(found - wanted, axis=(1, 2))
     size = np.linalg.norm(wanted, axis=(1, 2))
-    return np.divide(distance, size, out=np.zeros_like(size), where=size > 0)
+    share: Floats = np.divide(distance, size, out=np.zeros_like(size), where=size > 0)
+    return share
 
 
 def _mean_loss(machine: Machine) -> float:
@@ -274,7 +275,8 @@ def _settled(
     topology, core = machine.mesh.topology, nominal.core
     plan = _plan(machine, rounds)
     layout = MESHES[topology].layout(machine.mesh.ports)
-    columns = np.searchsorted(layout.column, np.arange(layout.depth + 1)) if rounds else []
+    starts = np.searchsorted(layout.column, np.arange(layout.depth + 1))
+    columns = frozen_ints(starts if rounds else np.zeros(0))
     first, second = (
         mesh.matrix(
             mesh.Phases(nominal.theta[:, m], nominal.phi[:, m], nominal.psi[:, m]), topology
@@ -297,15 +299,15 @@ def _settled(
             free,
             plan,
             *_splitters(chip, core, m),
-            frozen_ints(columns),
+            columns,
             sweeps,
         )
         settings[:, m] = code_of(met - offset, plan)
         if m == 0:
-            done = replace(start, **_split(settings, layout.mzis))
+            done = _with_meshes(start, settings)
             before = _before_second(done, chip, machine)
             goal = second * values[:, None, :] @ first @ before.conj().swapaxes(1, 2)
-    return replace(start, **_split(settings, layout.mzis))
+    return _with_meshes(start, settings)
 
 
 def _before_second(tiles: TileBank, chip: Chip, machine: Machine) -> NDArray[np.complex128]:
@@ -316,10 +318,10 @@ def _before_second(tiles: TileBank, chip: Chip, machine: Machine) -> NDArray[np.
         for kind in ("error", "stuck")
     )
     settings = np.concatenate([tiles.theta, tiles.phi, tiles.psi], axis=2)[:, 0]
-    met = _split(_met(settings, stuck[core, 0]) + error[core, 0], tiles.theta.shape[2])
+    met = _met(settings, stuck[core, 0]) + error[core, 0]
     alpha, beta, gamma = _splitters(chip, core, 0)
     found = mesh.matrix(
-        mesh.Phases(met["theta"], met["phi"], met["psi"]),
+        mesh.Phases(*_split(met, tiles.theta.shape[2])),
         machine.mesh.topology,
         alpha=alpha,
         beta=beta,
@@ -348,7 +350,7 @@ def _self_configured(tiles: TileBank, wanted: Floats, chip: Chip, machine: Machi
             goal = wanted[t, :rows, :columns]
             settings[t] = configure(read, goal, settings[t], ports, _ROUNDS)[0]
     meshes = settings[:, : 2 * size].reshape(len(tiles), 2, size)
-    return replace(tiles, **_split(meshes, mzis), attenuator=settings[:, 2 * size :])
+    return replace(_with_meshes(tiles, meshes), attenuator=settings[:, 2 * size :])
 
 
 def _measurement(
@@ -359,11 +361,8 @@ def _measurement(
 
     def read(settings: Floats) -> Floats:
         meshes = settings[:, : 2 * size].reshape(len(settings), 2, size)
-        phases = _split(meshes, mzis)
         field = mesh.tile_matrices(
-            phases["theta"],
-            phases["phi"],
-            phases["psi"],
+            *_split(meshes, mzis),
             settings[:, 2 * size :],
             np.full(len(settings), core, np.int32),
             chip,
@@ -397,10 +396,16 @@ def _met(setting: Floats, stuck: Floats) -> Floats:
     return np.where(stuck > 0.0, wrap(stuck), setting)
 
 
-def _split(phases: Floats, mzis: int) -> dict[str, Floats]:
+def _split(phases: Floats, mzis: int) -> tuple[Floats, Floats, Floats]:
     """Return theta, phi and psi from an axis that holds all three."""
     theta, phi, psi = np.split(phases, [mzis, 2 * mzis], axis=-1)
-    return {"theta": theta, "phi": phi, "psi": psi}
+    return theta, phi, psi
+
+
+def _with_meshes(tiles: TileBank, settings: Floats) -> TileBank:
+    """Return tiles with other settings of their meshes, (T, 2, 2 K + N)."""
+    theta, phi, psi = _split(settings, tiles.theta.shape[2])
+    return replace(tiles, theta=theta, phi=phi, psi=psi)
 
 
 def _fixed(goal: NDArray[np.complex128]) -> NDArray[np.complex128]:
