@@ -190,3 +190,15 @@ def test_quantise_of_three_bits_rounds_to_sevenths_and_clips() -> None:
     got = reference.quantise(values, 2.0, 7.0)
 
     npt.assert_allclose(got, [2 / 7, 1.0, 0.0, -1.0], rtol=1e-6)
+
+
+@given(streams())
+def test_powers_agree_with_their_reference(case: dict[str, Any]) -> None:
+    spans = np.unique(case["panels"][1][:, :2], axis=0)
+    fast = np.empty((len(spans), len(case["base"])), np.float32)
+    slow = np.empty_like(fast)
+
+    kernels.powers(case["field"], case["base"], case["offset"], spans, fast)
+    reference.powers(case["field"], case["base"], case["offset"], spans, slow)
+
+    npt.assert_allclose(fast, slow, rtol=1e-6)

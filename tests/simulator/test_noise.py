@@ -20,8 +20,12 @@ from photonpu.hardware.adc import effective_bits
 from photonpu.hardware.link import current_variance
 from photonpu.registry import UnknownNameError
 from photonpu.simulator import NOISES, Effect, PhotonicMatrix, Session, noise_source
+from photonpu.simulator.energy import conversion_energy_j
+from photonpu.simulator.engine import bank_matrices
 from photonpu.simulator.receiver import SAMPLINGS
 from photonpu.simulator.strengths import described, strengths
+from photonpu.simulator.transfer import transfer
+from photonpu.simulator.work import count
 
 MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 2})
 #: A machine on which every source acts.
@@ -426,3 +430,71 @@ def test_strengths_that_make_no_sense_are_named(noise: Any, message: str) -> Non
 def test_an_unknown_source_in_a_mapping_is_met_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="'shott'; did you mean 'shot'"):
         strengths({"shott": 1.0})
+
+
+def test_dispersion_is_the_mean_and_the_scatter_of_the_wavelengths_matrices() -> None:
+    machine = LOUD.override({"wavelengths": 5, "mesh.ports": 16})
+    rng = np.random.default_rng(12)
+    weight = rng.standard_normal((16, 16)) / 4
+    matrix = PhotonicMatrix(weight, machine, noise="dispersion")
+    x = rng.uniform(-1, 1, (16, 20_000)).astype(np.float32)
+    exact, found = weight @ x, np.asarray(matrix @ x, np.float64)
+
+    # Each wavelength's matrix by hand: d lambda of -0.8 to 0.8 nm, 2 % of pi/4 for each nm.
+    tiles, chip = matrix.program.tiles, Chip.ideal(machine)
+    none = frozenset[str]()
+    fields = [
+        bank_matrices(tiles, machine, chip, none, np.pi / 4 * 0.02 * (0.4 * channel))[0]
+        for channel in (-2, -1, 0, 1, 2)
+    ]
+    drawn = tiles.scale[0] * np.stack(fields)[rng.integers(0, 5, x.shape[1])]
+    true = np.einsum("vij,jv->iv", drawn, x)
+
+    def split(y: np.ndarray) -> tuple[float, float]:
+        shrink = float((y * exact).sum() / (exact * exact).sum())
+        return shrink, float(((y - shrink * exact) ** 2).mean())
+
+    assert split(found)[0] == pytest.approx(split(true)[0], abs=2e-4)
+    assert split(found)[1] == pytest.approx(split(true)[1], rel=0.05)
+
+
+def test_jitter_has_a_share_on_every_tile_and_none_without_it() -> None:
+    quiet = LOUD.override({"phase.jitter_rad": 0.0})
+    tiles = program().tiles
+
+    moved = transfer(tiles, LOUD, Chip.ideal(LOUD), {"jitter": 1.0})
+    still = transfer(tiles, quiet, Chip.ideal(quiet), {"jitter": 1.0})
+
+    assert still.share is None
+    assert moved.share is not None
+    assert (moved.share > 0).all()
+
+
+def test_a_direct_detector_takes_two_passes() -> None:
+    held = program(MACHINE)
+    direct = MACHINE.override({"detector.readout": "direct"})
+
+    one, two = (next(iter(count(held, machine, 3))) for machine in (MACHINE, direct))
+
+    assert (two.cycles, two.dac_samples) == (2 * one.cycles, 2 * one.dac_samples)
+    assert two.held_vectors == 2 * one.held_vectors
+    assert (two.adc_samples, two.turns) == (one.adc_samples, one.turns)
+
+
+def test_a_direct_detector_needs_half_the_laser_or_more() -> None:
+    # It looks twice: for shot noise alone, half the light in each pass is the same light in all.
+    silent = {"detector.tia_noise_pa_per_rthz": 0.0, "detector.dark_current_na": 0.0}
+    balanced, direct = (
+        LinkBudget.of(MACHINE.override({"detector.readout": readout} | silent))
+        for readout in ("homodyne", "direct")
+    )
+
+    assert direct.laser_power_w == pytest.approx(balanced.laser_power_w / 2)
+    assert direct.snr_db == pytest.approx(balanced.snr_db)
+
+
+def test_an_adc_of_fewer_effective_bits_costs_what_these_cost() -> None:
+    weak = MACHINE.override({"converters.adc_enob": 6.0})
+    six = MACHINE.override({"converters.adc_bits": 6})
+
+    assert conversion_energy_j(weak) == conversion_energy_j(six) < conversion_energy_j(MACHINE)
