@@ -25,6 +25,8 @@ QUANTITIES = {
     "theta_error": ("theta_error", "attenuator_error"),
     "phi_error": ("phi_error", ""),
     "loss_db": ("mzi_loss_db", "attenuator_loss_db"),
+    "theta_stuck": ("theta_stuck", "attenuator_stuck"),
+    "phi_stuck": ("phi_stuck", ""),
 }
 _MESHES = {"vh": 0, "u": 1, "0": 0, "1": 1}
 _ATTENUATOR = "attenuator"
@@ -36,8 +38,9 @@ def read_map(path: str | Path, machine: Machine) -> Chip:
 
     Columns ``core``, ``mesh`` (``vh``, ``u`` or ``attenuator``), ``column`` (empty for
     attenuators) and ``row`` say where; any of ``alpha``, ``beta``, ``gamma`` (errors of the
-    angles of the input, output and third splitter, rad), ``theta_error``, ``phi_error`` (rad) and
-    ``loss_db`` say what. Lines that begin with ``#`` are passed over.
+    angles of the input, output and third splitter, rad), ``theta_error``, ``phi_error`` (rad),
+    ``loss_db``, and ``theta_stuck``, ``phi_stuck`` (the setting that a dead shifter is stuck at, in
+    (0, 2 pi]; 0 or empty for one that works) say what. Lines that begin with ``#`` are passed over.
 
     Parameters
     ----------

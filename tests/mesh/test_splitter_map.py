@@ -46,6 +46,18 @@ def test_a_chip_written_out_comes_back(topology: str, tmp_path: Path) -> None:
     assert (found.name, found.seed) == ("measured", None)
 
 
+def test_dead_shifters_are_read_and_all_others_work(tmp_path: Path) -> None:
+    text = "core,mesh,column,row,theta_stuck,phi_stuck\n1,u,0,2,1.5,\n0,vh,1,1,,0.5\n"
+    text += "0,attenuator,,3,2.5,\n"
+    chip = read_map(write(tmp_path, text), MACHINE)
+
+    assert chip.theta_stuck[1, 1, 1] == 1.5
+    assert chip.phi_stuck[0, 0, 2] == 0.5
+    assert chip.attenuator_stuck[0, 3] == 2.5
+    for name in ("theta_stuck", "phi_stuck", "attenuator_stuck"):
+        assert np.count_nonzero(getattr(chip, name)) == 1
+
+
 def test_what_is_not_measured_is_without_error(tmp_path: Path) -> None:
     chip = read_map(write(tmp_path, f"# of 2026\n{HEAD}1,u,0,2,0.01,\n"), MACHINE)
     # Column 0 couples (0, 1) and (2, 3): the second interferometer.
