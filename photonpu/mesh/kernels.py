@@ -16,7 +16,7 @@ from photonpu.jit import jit
 from photonpu.mesh.kernels_correction import correct_one, owed_everywhere, reach
 from photonpu.mesh.kernels_light import INPUTS, light_up, propagate, scale, unload
 from photonpu.mesh.kernels_math import arctan2, coded_phase, sincos, wrap
-from photonpu.mesh.kernels_push import coded_both_ways, correct_real, to_one_arm, to_push
+from photonpu.mesh.kernels_push import coded_both_ways, to_one_arm, to_push
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters
 
 Floats = NDArray[np.float64]
@@ -141,9 +141,6 @@ def _correct(
     phases: tuple[Floats, Floats, Floats],
 ) -> None:
     """Fill `phases` of one mesh, corrected for `known` splitter errors."""
-    if plan.real:
-        correct_real(nominal, known, phases)
-        return
     wanted = nominal
     if plan.push:
         wanted = (nominal[0].copy(), nominal[1].copy(), nominal[2].copy())
@@ -173,7 +170,7 @@ def _program_mesh(
     mzis = plan.row.size
     phase = np.empty(2 * mzis + owed.size)
     theta, phi, psi = phase[:mzis], phase[mzis : 2 * mzis], phase[2 * mzis :]
-    if plan.programmed:
+    if plan.programmed or plan.real:
         theta[:], phi[:], psi[:] = nominal
     else:
         measured = (known.into[c, m], known.out[c, m], known.third[c, m])

@@ -12,7 +12,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.mesh.kernels_math import arctan2, sincos, wrap
+from photonpu.mesh.kernels_math import sincos, wrap
 from photonpu.mesh.values import Plan
 
 Floats = NDArray[np.float64]
@@ -74,22 +74,6 @@ def to_real(theta: Floats, phi: Floats, psi: Floats, plan: Plan) -> None:
 
 
 @jit(fastmath=_CONTRACT)
-def correct_real(
-    nominal: tuple[Floats, Floats, Floats],
-    splitters: tuple[Floats, Floats, Floats],
-    corrected: tuple[Floats, Floats, Floats],
-) -> None:
-    """Fill `corrected` with the theta that bring each interferometer nearest to a perfect one."""
-    alpha, beta, _ = splitters
-    for k in range(alpha.size):
-        s, c = sincos(0.5 * nominal[0][k])
-        _, c_plus = sincos(alpha[k] + beta[k])
-        _, c_minus = sincos(alpha[k] - beta[k])
-        corrected[0][k] = 2.0 * arctan2(s * c_minus, c * c_plus)
-    corrected[1][:], corrected[2][:] = nominal[1], nominal[2]
-
-
-@jit(fastmath=_CONTRACT)
 def coded_both_ways(phase: float, step: float) -> float:
     """Return the nearest phase in [-pi, pi] that a converter can set; any, if `step` is 0."""
     code = step * math.floor(phase / step + 0.5) if step > 0.0 else phase
@@ -115,16 +99,4 @@ def without_push(
     found = theta.copy(), phi.copy(), psi.copy()
     for t in prange(len(psi)):
         to_one_arm(found[0][t], found[1][t], found[2][t], plan)
-    return found
-
-
-@jit(parallel=True, fastmath=_CONTRACT)
-def correct_thetas(
-    theta: Floats, phi: Floats, psi: Floats, alpha: Floats, beta: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return corrected phases of real meshes; see `photonpu.mesh.reference_push.correct_thetas`."""
-    found = np.empty_like(theta), np.empty_like(phi), np.empty_like(psi)
-    for t in prange(len(psi)):
-        errors = alpha[t], beta[t], beta[t]
-        correct_real((theta[t], phi[t], psi[t]), errors, (found[0][t], found[1][t], found[2][t]))
     return found

@@ -131,8 +131,8 @@ def correct(
     it can reach. With `sweeps`, all phases are then refined so that the mesh as a whole comes
     nearer to what it would be without errors: others make up for what one cannot reach.
 
-    Meshes of real matrices have theta only, which undoes the second order of splitter errors; the
-    first is imaginary, and stays for a homodyne detector not to see.
+    Meshes of real matrices keep their phases: the first order of splitter errors is imaginary,
+    which no theta undoes, and a homodyne detector does not see it.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def correct(
         If the phases do not fit each other or the topology, or `sweeps` is negative, or not 0
         where the mesh is for real matrices.
     """
-    from photonpu.mesh import kernels_correction, kernels_push, kernels_refine
+    from photonpu.mesh import kernels_correction, kernels_refine
 
     if sweeps < 0:
         raise InputError(f"sweeps={sweeps}: 0 corrects locally, 1 and more refine")
@@ -177,8 +177,7 @@ def correct(
     if mesh.real:
         if sweeps:
             raise InputError(f"sweeps={sweeps}: '{topology}' has no phases to refine but theta")
-        found = Phases(*kernels_push.correct_thetas(*wanted, *errors[:2]))
-        return found, np.zeros(len(phases.psi), dtype=np.int32)
+        return phases, np.zeros(len(phases.psi), dtype=np.int32)
     if mesh.push:
         one_arm = one_armed(phases, topology)
         better, clipped = correct(one_arm, "clements", *errors, sweeps=sweeps)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.mesh.mzi import attenuation, splitter, transfer
-from photonpu.mesh.reference_push import correct_thetas, push_pull, with_push, without_push
+from photonpu.mesh.reference_push import push_pull, with_push, without_push
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters, wrap
 
 Floats = NDArray[np.float64]
@@ -282,7 +282,8 @@ def tile_matrices(
 ) -> Complexes:
     """Return the field transfer of tiles ``U diag(a) V^H`` on cores with errors.
 
-    Phases are corrected for the known splitter errors, unless they are as programmed; rounded to
+    Phases are corrected for the known splitter errors, unless they are as programmed or the
+    mesh is real; rounded to
     what the converters can set, or stuck; moved by the heat of their neighbours and by static
     errors, in this order. Light then meets the actual splitters and losses. An attenuator passes
     ``sin(theta/2)``; the phase that its splitter errors add is owed to the mesh of U.
@@ -352,7 +353,7 @@ def _corrected(
     """Return corrected phases of both meshes of a core, whatever their interferometers are."""
     theta, phi, psi = nominal
     if plan.real:
-        return list(correct_thetas(theta, phi, psi, *errors[:2]))
+        return [theta, phi, psi]
     if plan.push:
         one_arm = without_push(theta, phi, psi, plan)
         return list(with_push(*correct(*one_arm, owed, plan, *errors)[:3], plan))

@@ -82,23 +82,3 @@ def _real(theta: Floats, phi: Floats, psi: Floats, plan: Plan) -> tuple[Floats, 
         turned = np.exp(1j * psi[t]) * due[: psi.shape[1]]
         last[t] = np.where(turned.real < 0.0, np.pi, 0.0)
     return signed, np.zeros_like(phi), last
-
-
-def correct_thetas(
-    theta: Floats, phi: Floats, psi: Floats, alpha: Floats, beta: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return phases of real meshes whose theta bring each block nearest to a perfect one.
-
-    The first order of splitter errors makes a block complex, which no theta undoes. What is real
-    of it is ``[[s C_-, c C_+], [c C_+, -s C_-]]``, with ``C_+- = cos(alpha +- beta)``, and nearest
-    for ``tan(theta'/2) = tan(theta/2) C_- / C_+``.
-
-    Parameters
-    ----------
-    theta, phi, psi
-        (T, K), (T, K), (T, N) phases for real meshes without errors.
-    alpha, beta
-        (T, K) errors of the angles of the splitters.
-    """
-    s, c = np.sin(theta / 2.0) * np.cos(alpha - beta), np.cos(theta / 2.0) * np.cos(alpha + beta)
-    return 2.0 * np.arctan2(s, c), phi.copy(), psi.copy()
