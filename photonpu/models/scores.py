@@ -66,7 +66,7 @@ class Evaluation:
     program, dataset, machine
         Names.
     noise
-        The noise of the mode ``"noisy"``: a name, names of sources, or their strengths.
+        The noise of the mode ``"noisy"``, as `photonpu.simulator.strengths.described` has it.
     chips
         Names of the chips, in the order of the runs of the mode ``"noisy"``.
     seed, threshold
@@ -88,7 +88,7 @@ class Evaluation:
     program: str
     dataset: str
     machine: str
-    noise: str | list[str] | dict[str, float | str]
+    noise: str | tuple[str, ...]
     chips: tuple[str, ...]
     seed: int
     threshold: float
@@ -205,7 +205,7 @@ class Evaluation:
             "program": self.program,
             "dataset": self.dataset,
             "machine": self.machine,
-            "noise": self.noise,
+            "noise": self.noise if isinstance(self.noise, str) else list(self.noise),
             "sampling": self.sampling,
             "seed": self.seed,
             "threshold": self.threshold,

@@ -65,6 +65,17 @@ def test_noise_can_be_named_source_by_source(
     assert "did you mean 'phase'?" in wrong.stderr
 
 
+def test_noise_can_be_given_strengths(photonpu: CommandLine, tiny: Path, samples: Path) -> None:
+    twice, wrong, neither = (
+        photonpu("simulate", tiny, "--input", samples, "--noise", noise)
+        for noise in ("phase=2,adc", "phase=much", "adc=2")
+    )
+
+    assert twice.exit_code == 0
+    assert "--noise phase=much: write NAME or NAME=STRENGTH, as in shot=2" in wrong.stderr
+    assert "noise source 'adc': strength 2; it is on (1) or off (0)" in neither.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [

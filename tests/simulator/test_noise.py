@@ -92,7 +92,7 @@ def test_twice_the_strength_is_twice_the_deviation(name: str) -> None:
     assert np.sqrt((two**2).mean() / (one**2).mean()) == pytest.approx(2.0, rel=0.06)
 
 
-NOTHING = {
+NOTHING: dict[str, dict[str, object]] = {
     "splitter": {"mesh.splitter_error_rad": 0.0},
     "phase": {"phase.error_rad": 0.0},
     "loss": {"mesh.mzi_loss_db": 0.0, "mesh.mzi_loss_std_db": 0.0},
@@ -223,9 +223,9 @@ def test_measured_errors_of_detectors_take_the_place_of_drawn_ones() -> None:
 
 def test_a_sine_modulator_bends_inputs_and_predistortion_straightens_them() -> None:
     # 3 levels a side: 0.5 -> drive 2/3 -> sin(60 deg); predistorted, asin(0.5) = 30 deg -> 1/3.
-    levels = {"converters.input_bits": 3}
-    sine = MACHINE.override({"optics.modulator_response": "sine"} | levels)
-    straight = MACHINE.override({"optics.modulator_response": "predistorted"} | levels)
+    levels: dict[str, object] = {"converters.input_bits": 3}
+    sine = MACHINE.override(levels | {"optics.modulator_response": "sine"})
+    straight = MACHINE.override(levels | {"optics.modulator_response": "predistorted"})
     noise = ("modulator", "input_dac")
 
     bent = PhotonicMatrix([[1.0]], sine, noise=noise) @ [[0.5, -9.0]]
@@ -293,11 +293,12 @@ def exact_jitter(sigma: float, count: int) -> tuple[np.ndarray, np.ndarray, np.n
     matrix = PhotonicMatrix(weight, machine, noise="jitter")
     tiles, chip = matrix.program.tiles, Chip.ideal(machine)
     x = rng.uniform(-1, 1, (16, count)).astype(np.float32)
-    phases = [
+    theta, phi, psi, attenuator = (
         phase + sigma * rng.standard_normal((count, *phase.shape[1:]))
         for phase in (tiles.theta, tiles.phi, tiles.psi, tiles.attenuator)
-    ]
-    fields = mesh.tile_matrices(*phases, tiles.core.repeat(count), chip, machine)
+    )
+    cores = tiles.core.repeat(count)
+    fields = mesh.tile_matrices(theta, phi, psi, attenuator, cores, chip, machine)
     drawn = tiles.scale[0] * np.einsum("vij,jv->iv", fields.real, x)
     return weight @ x, drawn, np.asarray(matrix @ x, np.float64)
 
@@ -483,9 +484,12 @@ def test_a_direct_detector_takes_two_passes() -> None:
 
 def test_a_direct_detector_needs_half_the_laser_or_more() -> None:
     # It looks twice: for shot noise alone, half the light in each pass is the same light in all.
-    silent = {"detector.tia_noise_pa_per_rthz": 0.0, "detector.dark_current_na": 0.0}
+    silent: dict[str, object] = {
+        "detector.tia_noise_pa_per_rthz": 0.0,
+        "detector.dark_current_na": 0.0,
+    }
     balanced, direct = (
-        LinkBudget.of(MACHINE.override({"detector.readout": readout} | silent))
+        LinkBudget.of(MACHINE.override(silent | {"detector.readout": readout}))
         for readout in ("homodyne", "direct")
     )
 
