@@ -268,7 +268,7 @@ class _Runs:
 
     def ideal(self) -> Iterator[Run]:
         """Give the run of the ideal machine."""
-        yield Run("ideal", {**self._subject, "noise": "ideal"}, lambda: self._on("ideal", 0))
+        yield Run("ideal", {**self._subject, "noise": "ideal"}, lambda: self._on("ideal", None))
 
     def noisy(self, chips: Sequence[int | Chip]) -> Iterator[Run]:
         """Give one run a chip."""
@@ -285,7 +285,7 @@ class _Runs:
             which = chip if isinstance(chip, int) else fingerprint(chip)
             yield Run("noisy", {**common, "chip": which}, partial(self._on, self._noise, chip))
 
-    def _on(self, noise: Named, chip: int | Chip) -> tuple[Network, int]:
+    def _on(self, noise: Named, chip: int | Chip | None) -> tuple[Network, int]:
         """Return the program on one chip; its digital segments are loaded once for all."""
         from photonpu.simulator import Session
 
