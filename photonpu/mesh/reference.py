@@ -374,7 +374,7 @@ def code_of(phase: Floats, plan: Plan) -> Floats:
         steps = plan.unit * np.arange(count + 1.0) ** 2
         places = np.append(steps, 2.0 * np.pi)  # a whole turn is none
         nearest = np.argmin(np.abs(wrapped[..., None] - places), axis=-1)
-        return np.append(steps, 0.0)[nearest]
+        return np.asarray(np.append(steps, 0.0)[nearest])
     if plan.step == 0.0:
         return wrapped
     step = plan.step
