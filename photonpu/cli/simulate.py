@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -79,6 +80,16 @@ def simulate(
         Path | None,
         typer.Option(metavar="ONNX", help="The float network to compare a .ppu program with."),
     ] = None,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace", help="Show each layer's error, clipping and use of ranges instead."
+        ),
+    ] = False,
+    attribute: Annotated[
+        bool,
+        typer.Option("--attribute", help="Show which noise source causes how much instead."),
+    ] = False,
     pictures: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Draw image, truth and masks of some samples."),
@@ -96,15 +107,19 @@ def simulate(
 
     With --data its masks are scored against the truth; with --input its outputs are written.
     """
-    from photonpu.cli import inputs
+    from photonpu.cli import inputs, tracing
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import Session
 
-    if (data is None) == (input_file is None):
-        raise typer.BadParameter("give one of the two", param_hint="--data / --input")
     asked = inputs.names(metrics)
-    if min_dice is not None and "dice" not in asked:
-        raise typer.BadParameter("needs 'dice' in --metrics", param_hint="--min-dice")
+    wrong = {
+        "--trace / --attribute": "give one of the two" * (trace and attribute),
+        "--data / --input": "give one of the two" * ((data is None) == (input_file is None)),
+        "--min-dice": "needs 'dice' in --metrics" * (min_dice is not None and "dice" not in asked),
+    }
+    for option, message in wrong.items():
+        if message:
+            raise typer.BadParameter(message, param_hint=option)
     feeds = {} if input_file is None else inputs.read_arrays(input_file)
     dataset = None if data is None else inputs.read_dataset(data, size=size, limit=limit)
     compiles = not model.endswith(".ppu")
@@ -132,11 +147,15 @@ def simulate(
         choice=inputs.read_choice(keep_digital, only, activation_products),
     )
     modes = inputs.noises(noise)
-    if dataset is None:
+    if dataset is None or trace or attribute:
         session = Session(program, modes, chip, seed, machine=target, sampling=sampling)
-        _run(session, feeds, output, as_json)
+        given = feeds if dataset is None else tracing.arrays_of(program, dataset)
+        if trace or attribute:
+            tracing.show(session, given, seed, attribute=attribute, quiet=quiet, as_json=as_json)
+        else:
+            _run(session, given, output, as_json)
         return
-    try:
+    with _interruptible(store):
         evaluation = evaluate(
             program,
             dataset,
@@ -154,9 +173,6 @@ def simulate(
             until_ci=until_ci,
             store=store,
         )
-    except KeyboardInterrupt:
-        note(_interrupted(store))
-        raise typer.Exit(130) from None
     if pictures is not None:
         draw(pictures, dataset, evaluation)
     emit(evaluation.to_dict(), evaluation.table(), as_json=as_json)
@@ -165,11 +181,17 @@ def simulate(
         refuse([] if dice >= min_dice else [f"mean Dice {dice:.3f} is below {min_dice:g}"])
 
 
-def _interrupted(store: Path | None) -> str:
-    """Return what Ctrl-C leaves."""
-    if store is None:
-        return "interrupted; with --store FILE finished chips are kept"
-    return f"interrupted; finished chips are in '{store}': the same command goes on from there"
+@contextlib.contextmanager
+def _interruptible(store: Path | None) -> Iterator[None]:
+    """Say what Ctrl-C leaves."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        text = "with --store FILE finished chips are kept"
+        if store is not None:
+            text = f"finished chips are in '{store}': the same command goes on from there"
+        note(f"interrupted; {text}")
+        raise typer.Exit(130) from None
 
 
 def _run(session: Session, feeds: Arrays, output: Path | None, as_json: bool) -> None:

@@ -7,7 +7,6 @@ calibration; Jacob et al., arXiv:1712.05877).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -146,22 +145,10 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles]) -> Ranges:
     form = windows.channels_form(single, geometry)
     sums = []
     for stream, tiles in zip(geometry.streams, layers, strict=True):
-        chosen, thinned = _thin(form, stream)
+        chosen, thinned = windows.thinned(form, stream, VECTORS)
         sums.append(_largest_sums(_vectors(chosen, geometry, thinned), tiles))
     largest = float(np.abs(single).max()) if single.size else 0.0
     return Ranges(largest, tuple(sums))
-
-
-def _thin(form: NDArray[np.float32], stream: Stream) -> tuple[NDArray[np.float32], Stream]:
-    """Return every few entries of the batch and a stream of every few windows."""
-    window = stream.window
-    entries = form[:: max(1, len(form) // VECTORS)]
-    number = len(entries) * math.prod(window.count(form.shape[2:]))
-    factor = 1
-    while window.kernel and number > VECTORS * factor ** len(window.kernel):
-        factor += 1
-    strides = tuple(factor * stride for stride in window.strides)
-    return entries, replace(stream, window=replace(window, strides=strides))
 
 
 def _vectors(form: NDArray[np.float32], geometry: Geometry, stream: Stream) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,28 @@ def vectors(x: Array, geometry: Geometry, stream: Stream, dtype: DTypeLike = np.
         ),
     )
     return np.ascontiguousarray(view).reshape(rows, width)
+
+
+def thinned(form: Array, stream: Stream, most: int) -> tuple[Array, Stream]:
+    """Return every few entries of a batch, and a stream of every few windows.
+
+    Parameters
+    ----------
+    form
+        (batch, in_channels, *spatial), as `channels_form` gives it.
+    stream
+        One of the product's.
+    most
+        About as many windows are left, evenly spaced.
+    """
+    window = stream.window
+    entries = form[:: max(1, len(form) // most)]
+    number = len(entries) * math.prod(window.count(form.shape[2:]))
+    factor = 1
+    while window.kernel and number > most * factor ** len(window.kernel):
+        factor += 1
+    strides = tuple(factor * stride for stride in window.strides)
+    return entries, replace(stream, window=replace(window, strides=strides))
 
 
 def _channels_last(x: Array, window: Window, dtype: DTypeLike) -> Array:

@@ -187,3 +187,23 @@ def test_a_dice_below_the_bound_has_its_own_exit_code(
     missed = photonpu(*words, "--min-dice", "1.01")
     assert missed.exit_code == 4
     assert missed.stderr.endswith("bound missed: mean Dice 1.000 is below 1.01\n")
+
+
+def test_a_trace_tells_of_each_layer(photonpu: CommandLine, tiny: Path, samples: Path) -> None:
+    told = photonpu.json("simulate", tiny, "--input", samples, "--trace")
+    (layer,) = told["layers"]
+    assert 0 < layer["error"] < 1
+    shown = photonpu("simulate", tiny, "--input", samples, "--trace")
+    assert "ADC range used" in shown.stdout
+
+
+def test_an_attribution_tells_of_each_source(
+    photonpu: CommandLine, tiny: Path, samples: Path
+) -> None:
+    words = ("simulate", tiny, "--input", samples, "--noise", "adc,phase", "--attribute")
+    told = photonpu.json(*words)
+    assert sorted(told["sources"]) == ["adc", "phase"]
+    assert set(told["layers"][0]["alone"]) == {"adc", "phase"}
+    both = photonpu(*words, "--trace")
+    assert both.exit_code == 2
+    assert "give one of the two" in both.stderr

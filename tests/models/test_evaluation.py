@@ -244,7 +244,7 @@ def evaluation(dice: NDArray[np.float64], hd95: NDArray[np.float64]) -> Evaluati
         program="net",
         dataset="set",
         machine="bench",
-        noise=["dac", "shot"],
+        noise=("dac", "shot"),
         chips=("0", "1"),
         seed=0,
         threshold=0.5,
