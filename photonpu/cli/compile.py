@@ -77,6 +77,8 @@ def compile_model(
             raise typer.BadParameter(
                 "with --stop-after no program is written: leave it out", param_hint=option
             )
+    path = Path(f"{Path(model).stem}.ppu") if output is None else output
+    _keep_apart({"MODEL": Path(model), "--output": path, "--annotate": annotate})
     ranges = None if calibration is None else read_arrays(calibration)
     shapes = read_shapes(shape)
     choice = read_choice(keep_digital, only, activation_products)
@@ -110,7 +112,6 @@ def compile_model(
             rounding=rounding,
             assignment=assignment,
         )
-    path = Path(f"{Path(model).stem}.ppu") if output is None else output
     program.save(path)
     if annotate is not None:
         found = inspect(
@@ -129,3 +130,16 @@ def compile_model(
         + (f", the model with its costs to {annotate}" if annotate else ""),
         as_json=as_json,
     )
+
+
+def _keep_apart(files: dict[str, Path | None]) -> None:
+    """Refuse to write two things to one file, or one over the model."""
+    seen: dict[Path, str] = {}
+    for what, path in files.items():
+        if path is None:
+            continue
+        first = seen.setdefault(path.resolve(), what)
+        if first != what:
+            raise typer.BadParameter(
+                f"{path} is what {first} names too: choose another file", param_hint=what
+            )

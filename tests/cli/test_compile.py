@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,3 +145,26 @@ def test_a_missed_bound_has_its_own_exit_code(photonpu: CommandLine, tiny: Path)
     assert "tiny on mzi64-eo" in missed.stdout
     assert "bound missed: latency " in missed.stderr
     assert "mJ is above 0 mJ" in missed.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("-o", "{model}"), "--output: .* is what MODEL names too: choose another"),
+        (("-o", "p.ppu", "--annotate", "{model}"), "--annotate: .* is what MODEL names too"),
+        (("-o", "a.onnx", "--annotate", "./a.onnx"), "--annotate: .* is what --output names too"),
+    ],
+)
+def test_nothing_is_written_over_the_model_or_over_one_another(
+    photonpu: CommandLine,
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tiny.parent)
+    before = tiny.read_bytes()
+    result = photonpu("compile", tiny, *(word.format(model=tiny.name) for word in given))
+    assert result.exit_code == 2
+    assert re.search(said, result.stderr)
+    assert tiny.read_bytes() == before

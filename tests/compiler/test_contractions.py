@@ -207,3 +207,10 @@ def reason_of(model: onnx.ModelProto) -> str:
     reason = lower(graph.nodes[0], graph)
     assert isinstance(reason, str)
     return reason
+
+
+def test_an_equation_that_gives_an_axis_of_its_own_stays_digital() -> None:
+    node = helper.make_node("Einsum", ["x", "w"], ["y"], name="it", equation="ij,jk->mk")
+    graph = from_model(network([node], {"x": [2, 3]}, {"y": 2}, {"w": numbers(3, 4)}))
+    reason = "its equation 'ij,jk->mk' gives an axis that no operand has"
+    assert lower(graph.nodes[0], graph) == reason

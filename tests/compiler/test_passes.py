@@ -302,7 +302,7 @@ def test_a_gemm_of_two_activations_is_not_split() -> None:
     ],
 )
 def test_a_constant_that_cannot_be_arranged_names_the_node(
-    op: str, shape: tuple[int, ...] | None, values: dict[str, list[int]]
+    op: str, shape: tuple[int, ...] | None, values: dict[str, Any]
 ) -> None:
     # onnxruntime leaves nodes alone that nothing reads, however wrong they are.
     sizes = [] if shape is None else ["sizes"]
@@ -310,7 +310,8 @@ def test_a_constant_that_cannot_be_arranged_names_the_node(
         helper.make_node(op, ["c", *sizes], ["other"], name="turn", **values),
         helper.make_node("Relu", ["x"], ["y"]),
     ]
-    constants = {"c": np.ones(2, np.float32), "sizes": np.array(shape or (), np.int64)}
+    constants: dict[str, Any] = {"c": np.ones(2, np.float32)}
+    constants["sizes"] = np.array(shape or (), np.int64)
     graph = from_model(network(nodes, {"x": [1]}, {"y": 1}, constants))
     with pytest.raises(ModelError, match=rf"node 'turn' \({op}\) cannot arrange its constant: "):
         passes.run(graph)

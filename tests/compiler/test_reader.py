@@ -220,9 +220,9 @@ def test_optional_inputs_that_are_named_by_nothing_are_left_out(op: str) -> None
     )
     x = np.arange(12, dtype=np.float32).reshape(1, 4, 3, 1)
     (found,) = backend.run_model(model, [x])
-    signal = np.fft.fft(x[..., 0])
-    expected = {"DFT": np.stack([signal.real, signal.imag], -1), "LayerNormalization": 0 * x}[op]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    signal = np.fft.fft(x[..., 0], axis=-1)
+    transform = np.stack([signal.real, signal.imag], -1)
+    npt.assert_allclose(found, transform if op == "DFT" else 0 * x, atol=1e-5)
     assert list(model.graph.node[0].input) == blank  # the caller's own
 
 

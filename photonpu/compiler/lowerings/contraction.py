@@ -169,7 +169,10 @@ def axes_of(equation: str, ranks: Sequence[int]) -> tuple[list[tuple[str, ...]],
     if any(n < 0 for n in hidden) or [*map(len, named)] != list(ranks):
         raise StaysDigital(f"its equation '{equation}' does not fit its operands")
     if arrow:
-        return named, _spelt(result, max(hidden))
+        output = _spelt(result, max(hidden))
+        if not set(output) <= {axis for term in named for axis in term}:
+            raise StaysDigital(f"its equation '{equation}' gives an axis that no operand has")
+        return named, output
     counts = Counter(axis for term in named for axis in term if axis.isalpha())
     once = sorted(axis for axis, count in counts.items() if count == 1)
     return named, (*_spelt("...", max(hidden)), *once)
