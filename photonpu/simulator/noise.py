@@ -180,7 +180,7 @@ _enter(
         "phase.jitter_rad",
         "rad",
         "theta, phi, psi += N(0, sigma^2) anew for each vector; to first order the matrix shrinks "
-        "and a sample gets the variance A |x|^2, s and A of each tile from 8 draws of its phases",
+        "and a sample gets the variance A |x|^2, with one A for each output of a tile",
         "first order in sigma^2, for sigma up to 0.03 rad",
     )
 )

@@ -88,8 +88,8 @@ def panels(
     number
         Number of the first tile, which keys its noise.
     share
-        (T,) variance of the samples of each tile for each unit of the squared length of its
-        input; None for none.
+        (T, N) variance of each output for each unit of the squared length of the tile's input;
+        None for none.
     """
     ends = _Ends.of(bank, input_range, receiver, share)
     weights: list[Singles] = []
@@ -127,7 +127,7 @@ def panels(
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """What tiles meet behind them: by tile, and by core and output port."""
+    """What tiles meet behind them: by tile (and output port), or by core and output port."""
 
     step: Floats
     unit: Floats
@@ -147,7 +147,7 @@ class _Ends:
         with np.errstate(over="ignore"):  # the step that reads an infinity names it
             unit = step * bank.scale * input_range
             ranged = effects.ranged * ranges**2
-        share = np.zeros(len(bank)) if share is None else share
+        share = np.zeros((len(bank), bank.psi.shape[2])) if share is None else share
         return cls(step, unit, ranged, share, effects.gain, effects.offset, effects.floor)
 
 
@@ -190,7 +190,7 @@ def _packed(
             scale[1, inside] = ends.unit[tile]
             scale[2, inside] = ends.offset[core, ports] / ends.step[tile]
             scale[3, inside] = ends.floor[core, ports] + ends.ranged[tile]
-            scale[4, inside] = ends.share[tile]
+            scale[4, inside] = ends.share[tile, ports]
     packed = weight.reshape(registers, LANES, width).transpose(0, 2, 1)
     together = scale.reshape(QUANTITIES, registers, LANES).transpose(1, 0, 2)
     return packed.ravel(), together.ravel()

@@ -2,13 +2,14 @@
 
 Phases that fluctuate from vector to vector change the matrix of a tile to ``W + dW``. To first
 order in their variance, its mean is shorter than ``W``, and what is left adds noise to every sample
-``dW x``: for inputs without a preferred direction of the variance ``A |x|^2``, with one ``A`` for a
-tile. Both are found by drawing phases a few times. Other wavelengths, whose splitters have another
-angle, are taken the same way: which vector travels on which is not kept.
+of ``dW x``: for inputs without a preferred direction of the variance ``A |x|^2``, with one ``A``
+for each output of a tile. Both are found by drawing phases a few times. Other wavelengths, whose
+splitters have another angle, are taken the same way: which vector travels on which is not kept.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,7 @@ from photonpu.simulator.noise import Strength
 from photonpu.simulator.strengths import scaled
 
 Floats = NDArray[np.float64]
-_DRAWS = 8
+_PAIRS, _ROWS = 6, 384  # draws: so many pairs, and more where they give fewer rows
 _SEED = 0x6A697474  # of the draws, the same for all chips: they measure, they are no noise
 _JITTERED = ("theta_error", "phi_error", "psi_error", "attenuator_error")
 
@@ -37,7 +38,7 @@ class Transfer:
     matrices
         (T, N, N) in units of each tile's scale.
     share
-        (T,) variance of each sample for each unit of the squared length of the tile's input;
+        (T, N) variance of each output for each unit of the squared length of the tile's input;
         None where no noise follows it.
     """
 
@@ -52,7 +53,7 @@ def transfer(
     machine, chip = scaled(machine, chip, strengths)
     sources = frozenset(strengths)
     matrices = engine.bank_matrices(bank, machine, chip, sources)
-    share = np.zeros(len(bank))
+    share = np.zeros(matrices.shape[:2])
     for others in (
         _jittered(bank, machine, chip, strengths),
         _coloured(bank, machine, chip, strengths),
@@ -64,7 +65,7 @@ def transfer(
 
 
 def _spread(matrices: Floats, others: Iterator[Floats], bank: TileBank) -> tuple[Floats, Floats]:
-    """Return by how much matrices shrink on average of others, and what these scatter.
+    """Return by how much matrices (T) shrink on average of others, and what rows (T, N) scatter.
 
     Of each tile only the rows and columns in use count.
     """
@@ -72,34 +73,41 @@ def _spread(matrices: Floats, others: Iterator[Floats], bank: TileBank) -> tuple
     index = np.arange(ports)
     used = (index < bank.rows[:, None])[:, :, None] & (index < bank.columns[:, None])[:, None, :]
     exact = np.where(used, matrices, 0.0)
-    along, square, count = np.zeros(tiles), np.zeros(tiles), 0
+    along, square, count = np.zeros((tiles, ports)), np.zeros((tiles, ports)), 0
     for other in others:
-        along += np.einsum("tij,tij->t", other, exact)
-        square += np.einsum("tij,tij,tij->t", other, other, used.astype(float))
+        moved = np.where(used, other, 0.0)
+        along += np.einsum("tij,tij->ti", moved, exact)
+        square += np.einsum("tij,tij->ti", moved, moved)
         count += 1
-    length = np.einsum("tij,tij->t", exact, exact)
     if not count:
-        return np.ones(tiles), np.zeros(tiles)
-    shrink = np.divide(along, count * length, out=np.ones(tiles), where=length > 0)
-    scatter = (square / count - shrink**2 * length) / (bank.rows * bank.columns)
-    return shrink, np.maximum(scatter, 0.0)
+        return np.ones(tiles), np.zeros((tiles, ports))
+    lengths = np.einsum("tij,tij->ti", exact, exact)
+    length = lengths.sum(axis=1)
+    shrink = np.divide(along.sum(axis=1), count * length, out=np.ones(tiles), where=length > 0)
+    by = shrink[:, None]
+    scatter = (square - 2.0 * by * along) / count + by**2 * lengths
+    return shrink, np.maximum(scatter, 0.0) / bank.columns[:, None]
 
 
 def _jittered(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Iterator[Floats]:
-    """Yield the matrices of tiles whose phases have moved by chance."""
+    """Yield the matrices of tiles whose phases have moved by chance, and by the opposite.
+
+    What is linear in the phases cancels in the mean of such a pair.
+    """
     sigma = machine.phase.jitter_rad * float(strengths.get("jitter", 0.0))
     if sigma == 0.0:
         return
     sources = frozenset(strengths) | {"phase"}
+    pairs = max(_PAIRS, _ROWS // machine.mesh.ports)
     still = 1.0 if "phase" in strengths else 0.0
-    for draw in range(_DRAWS):
+    for draw, sign in itertools.product(range(pairs), (1.0, -1.0)):
         moved = {}
         for stream, name in enumerate(_JITTERED):
             error = getattr(chip, name)
             number = normal_array(_SEED, draw, stream, shape=error.shape)
-            moved[name] = still * error + sigma * number
+            moved[name] = still * error + sign * sigma * number
         yield engine.bank_matrices(bank, machine, replace(chip, **moved), sources)
 
 

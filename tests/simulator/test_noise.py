@@ -317,7 +317,7 @@ def test_jitter_to_first_order_is_that_of_drawn_phases(sigma: float) -> None:
     assert abs(true - ours) < open_to + 0.1 * (1 - true)
     # The total power agrees; that of one output scatters about it.
     assert (model**2).mean() == pytest.approx((noise**2).mean(), rel=0.06)
-    assert model.std(axis=1) == pytest.approx(noise.std(axis=1), rel=0.35)
+    assert model.std(axis=1) == pytest.approx(noise.std(axis=1), rel=0.3)
 
 
 @pytest.mark.parametrize("sampling", list(SAMPLINGS))
@@ -459,7 +459,7 @@ def test_dispersion_is_the_mean_and_the_scatter_of_the_wavelengths_matrices() ->
     assert split(found)[1] == pytest.approx(split(true)[1], rel=0.05)
 
 
-def test_jitter_has_a_share_on_every_tile_and_none_without_it() -> None:
+def test_jitter_has_a_share_on_every_output_in_use_and_none_without_it() -> None:
     quiet = LOUD.override({"phase.jitter_rad": 0.0})
     tiles = program().tiles
 
@@ -468,7 +468,8 @@ def test_jitter_has_a_share_on_every_tile_and_none_without_it() -> None:
 
     assert still.share is None
     assert moved.share is not None
-    assert (moved.share > 0).all()
+    in_use = np.arange(8) < tiles.rows[:, None]
+    npt.assert_array_equal(moved.share > 0, in_use)
 
 
 def test_a_direct_detector_takes_two_passes() -> None:
