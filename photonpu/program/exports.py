@@ -27,6 +27,7 @@ PUSH = (
     " T is multiplied by -i e^{-i theta/2}: theta is push-pull, half of it in the upper arm and "
     "minus half in the lower one."
 )
+REAL = " There is no phi, and psi is a sign that is set digitally."
 _MESHES = ("vh", "u")
 
 
@@ -201,7 +202,8 @@ def _head(program: Program) -> dict[str, Any]:
         "ports": program.tiles.ports,
         "convention": CONVENTION
         + (THIRD if topology.third else "")
-        + (PUSH if topology.push else ""),
+        + (PUSH if topology.push else "")
+        + (REAL if topology.real else ""),
     }
 
 

@@ -168,7 +168,7 @@ def draw_mesh(topology: str, ports: int) -> Drawing:
             shapes += _stroke(x, across(row), across(partner), cell)
     shapes += [
         Box(right - 0.2 * cell, across(n) - 0.2 * cell, 0.4 * cell, 0.4 * cell, PHASE)
-        for n in range(ports)
+        for n in range(0 if mesh.real else ports)
     ]
     every = max(1, round(16.0 / cell))
     shapes += [Text(4.0, across(n) + 4.0, str(n)) for n in range(0, ports, every)]

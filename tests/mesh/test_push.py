@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.testing as npt
@@ -19,6 +19,9 @@ from photonpu.mesh import MESHES, crosstalk, kernels_push, reference_push
 from photonpu.mesh.meshes import one_armed, push_pulled
 from photonpu.mesh.values import Plan, frozen
 from photonpu.program.tiles import Block, bank, held_phases
+
+if TYPE_CHECKING:
+    from tests.conftest import Figure
 
 Floats = NDArray[np.float64]
 
@@ -157,9 +160,10 @@ def test_push_pull_heaters_hold_half_a_turn_for_each_interferometer() -> None:
     npt.assert_allclose(held_phases(found, "clements-real"), expected, rtol=1e-12)
 
 
-def tile_error(topology: str, source: str, **changes: object) -> tuple[float, float]:
+def tile_error(
+    topology: str, source: str, tiles: int = 12, **changes: object
+) -> tuple[float, float]:
     """Return errors of 64-port tiles ``U V^H`` without attenuation, and of their real parts."""
-    tiles = 12
     machine = Machine.preset("mzi64-eo").override(
         {"cores": tiles, "mesh.topology": topology}
         | {name.replace("__", "."): value for name, value in changes.items()}
@@ -192,6 +196,18 @@ LAWS = {
 def test_phase_errors_follow_the_law_of_the_shifters_that_a_mesh_has(topology: str) -> None:
     error, _ = tile_error(topology, "phase", phase__error_rad=0.01)
     npt.assert_allclose(error, math.sqrt(2) * LAWS[topology](64) * 0.01, rtol=0.04)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topology", list(LAWS))
+@pytest.mark.parametrize("sigma", [0.005, 0.02])
+def test_phase_errors_follow_their_law_for_many_draws(
+    topology: str, sigma: float, figure: Figure
+) -> None:
+    error, _ = tile_error(topology, "phase", tiles=60, phase__error_rad=sigma)
+    law = math.sqrt(2) * LAWS[topology](64) * sigma
+    figure(f"phase errors, {topology}, two meshes", f"64 ports, {sigma}", error, law)
+    npt.assert_allclose(error, law, rtol=0.03)
 
 
 # Without common phases phi is 0 or pi for a real matrix, which converters set exactly.
