@@ -15,6 +15,7 @@ from photonpu.hardware import Chip, Machine
 from photonpu.mesh import MESHES
 from photonpu.mesh.reference import code_of
 from photonpu.mesh.values import Plan, frozen, frozen_ints, wrap
+from photonpu.program.reordering import part, reordered, unitaries
 from photonpu.program.tiles import one_blas_thread
 from photonpu.program.values import Floats, Ints, TileBank
 from photonpu.registry import did_you_mean
@@ -131,7 +132,7 @@ def program(
     check(method, rounding)
     MESHES[machine.mesh.topology].require_one_arm("programming for a chip")
     pieces = [
-        _program(_part(tiles, slice(first, first + _CHUNK)), chip, machine, method, rounding)
+        _program(part(tiles, slice(first, first + _CHUNK)), chip, machine, method, rounding)
         for first in range(0, len(tiles), _CHUNK)
     ]
     if not pieces:
@@ -204,11 +205,6 @@ def _mean_loss(machine: Machine) -> float:
     return float(db_to_field(machine.mesh.mzi_loss_db * passed))
 
 
-def _part(tiles: TileBank, part: slice) -> TileBank:
-    """Return some tiles of a bank."""
-    return TileBank(**{name: getattr(tiles, name)[part] for name in TileBank.__dataclass_fields__})
-
-
 def _program(
     tiles: TileBank, chip: Chip, machine: Machine, method: str, rounding: str
 ) -> Programmed:
@@ -218,6 +214,8 @@ def _program(
     if method == "self-configured":
         tiles = _self_configured(tiles, wanted, chip, machine)
     else:
+        if method != "nominal":
+            tiles = reordered(tiles, chip, machine)
         corrected, count = _corrected(tiles, chip, machine, rounding == "absorbed")
         unreachable = count
         if method == "refined" or rounding == "absorbed":
@@ -277,12 +275,7 @@ def _settled(
     layout = MESHES[topology].layout(machine.mesh.ports)
     starts = np.searchsorted(layout.column, np.arange(layout.depth + 1))
     columns = frozen_ints(starts if rounds else np.zeros(0))
-    first, second = (
-        mesh.matrix(
-            mesh.Phases(nominal.theta[:, m], nominal.phi[:, m], nominal.psi[:, m]), topology
-        )
-        for m in range(2)
-    )
+    first, second = unitaries(nominal, topology)
     values = np.sin(nominal.attenuator / 2.0)
     goal = (values**2 + _LEAST_WEIGHT)[:, :, None] * first
     statics = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)[core]

@@ -85,6 +85,20 @@ def test_dead_shifters_are_worked_around_as_far_as_the_others_can() -> None:
     assert error(machine, chip, "self-configured") < 0.2 * local
 
 
+def test_a_stuck_attenuator_gets_the_singular_value_that_it_passes() -> None:
+    machine = machine_of(4, cores=1)
+    left, right = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 4, 4)))[0]
+    weight = left @ np.diag([1.0, 0.8, 0.5, 0.2]) @ right
+    tiles = bank(*cut(weight[None], 4), "clements", 1)
+    stuck = np.zeros((1, 4))
+    stuck[0, 0] = math.pi / 3  # sin(pi / 6) = 0.5, which would be the third attenuator's
+    chip = replace(Chip.ideal(machine), attenuator_stuck=stuck)
+
+    for method in ("local", "refined"):
+        assert programming.program(tiles, chip, machine, method).error[0] < 1e-9
+    assert programming.program(tiles, chip, machine, "nominal").error[0] > 0.3
+
+
 def test_programming_meets_the_chip_as_the_simulator_does() -> None:
     machine = machine_of(6, mesh__splitter_error_rad=0.05, phase__dead_share=0.02)
     chip, tiles = Chip.draw(machine, 2), tiles_of(6)
