@@ -24,7 +24,7 @@ import photonpu
 from photonpu import mesh
 from photonpu.models import zoo
 from photonpu.program.tiles import singular_values
-from photonpu.simulator import NOISES, engine
+from photonpu.simulator import engine
 
 Seconds = dict[str, float]
 
@@ -112,9 +112,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Mapping[str, float]]:
     def runs(noise: str) -> Callable[[], object]:
         return lambda: sessions[noise].run(None, {"image": image})
 
-    def chip() -> object:
-        drawn = photonpu.Chip.draw(machine, 1)
-        return engine.tile_matrices(program, machine, drawn, frozenset(NOISES))
+    def chip() -> object:  # drawn, its matrices made and packed; digital segments stay loaded
+        return photonpu.Session(program, noise="full", chip=1, hosts=sessions["full"].hosts)
 
     factors = singular_values(tiles)[0].reshape(-1, *tiles.shape[1:])
     contestants: dict[str, Callable[[], object]] = {

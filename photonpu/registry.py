@@ -69,6 +69,10 @@ class Registry(Mapping[str, T], Generic[T]):
             f"no {self.kind} is called '{name}'{did_you_mean(name, self._entries)}"
         )
 
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is such an entry, without looking for others like it."""
+        return name in self._entries
+
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names in the order of their registration."""
         return iter(self._entries)

@@ -55,6 +55,7 @@ INTS = Vector(types.int32, LANES)
 WORDS = Vector(types.uint32, LANES)
 LONGS = Vector(types.uint64, LANES // 2)
 DOUBLES = Vector(types.float64, DOUBLE_LANES)
+EIGHTS = Vector(types.float32, DOUBLE_LANES)
 
 
 def _enter_operator(sign: Callable[..., object], on_floats: str, on_ints: str) -> None:
@@ -119,13 +120,13 @@ def address(typing: Any, array: Any) -> Any:
     return types.intp(array), lower
 
 
-def _element(builder: Any, start: Any, index: Any, element: ir.Type, target: ir.Type) -> Any:
+def element_at(builder: Any, start: Any, index: Any, element: ir.Type, target: ir.Type) -> Any:
     """Return a pointer to element `index` of an array that begins at `start`, seen as `target`."""
     array = builder.inttoptr(start, element.as_pointer())
     return builder.bitcast(builder.gep(array, [index], inbounds=True), target.as_pointer())
 
 
-def _spread(builder: Any, value: Any, kind: Vector) -> Any:
+def spread_lanes(builder: Any, value: Any, kind: Vector) -> Any:
     """Return a vector whose lanes all hold `value`."""
     nothing = ir.Constant(kind.llvm, ir.Undefined)
     first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
@@ -153,7 +154,7 @@ def _make_load(kind: Vector) -> Any:
 
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             begin = _start(context, builder, sig.args[0], args[0])
-            source = _element(builder, begin, args[1], kind.llvm.element, kind.llvm)
+            source = element_at(builder, begin, args[1], kind.llvm.element, kind.llvm)
             value = builder.load(source, typ=kind.llvm)
             value.align = 4
             return value
@@ -169,7 +170,7 @@ def _make_spread(kind: Vector) -> Any:
         """Return a vector whose lanes all hold `value`."""
 
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return _spread(builder, args[0], kind)
+            return spread_lanes(builder, args[0], kind)
 
         return kind(kind.element), lower
 
@@ -186,6 +187,8 @@ spread_longs = _make_spread(LONGS)
 
 load_doubles = _make_load(DOUBLES)
 spread_doubles = _make_spread(DOUBLES)
+load_eights = _make_load(EIGHTS)
+spread_eights = _make_spread(EIGHTS)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -195,7 +198,7 @@ def store(typing: Any, start: Any, index: Any, value: Any) -> Any:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = sig.args[2].llvm
         begin = _start(context, builder, sig.args[0], args[0])
-        builder.store(args[2], _element(builder, begin, args[1], kind.element, kind)).align = 4
+        builder.store(args[2], element_at(builder, begin, args[1], kind.element, kind)).align = 4
         return context.get_dummy_value()
 
     return types.void(_place(start), types.intp, value), lower
@@ -290,6 +293,7 @@ def _make_cast(target: Vector, how: str) -> Any:
 
 words_to_singles = _make_cast(SINGLES, "uitofp")
 ints_to_singles = _make_cast(SINGLES, "sitofp")
+doubles_to_eights = _make_cast(EIGHTS, "fptrunc")
 bits_as_singles = _make_cast(SINGLES, "bitcast")
 bits_as_words = _make_cast(WORDS, "bitcast")
 bits_as_ints = _make_cast(INTS, "bitcast")
@@ -381,7 +385,7 @@ def _emit_product(builder: Any, args: list[Any], vectors: int, registers: int) -
         return ir.Constant(size, value)
 
     def element(start: Any, index: Any, what: ir.Type) -> Any:
-        return builder.load(_element(builder, start, index, what, what), typ=what)
+        return builder.load(element_at(builder, start, index, what, what), typ=what)
 
     def integer(start: Any, index: Any) -> Any:
         return builder.sext(element(start, index, ir.IntType(32)), size)
@@ -400,7 +404,7 @@ def _emit_product(builder: Any, args: list[Any], vectors: int, registers: int) -
     builder.position_at_end(body)
     step = integer(offset, k)
     values = [
-        _spread(builder, element(field, builder.add(origin, step), kind.element), SINGLES)
+        spread_lanes(builder, element(field, builder.add(origin, step), kind.element), SINGLES)
         for origin in origins
     ]
     multiply_add = cgutils.get_or_insert_function(
@@ -408,7 +412,7 @@ def _emit_product(builder: Any, args: list[Any], vectors: int, registers: int) -
     )
     grown = []
     for r, panel in enumerate(panels):
-        source = _element(builder, weights, builder.add(panel, place), kind.element, kind)
+        source = element_at(builder, weights, builder.add(panel, place), kind.element, kind)
         weight = builder.load(source, typ=kind)
         weight.align = 4
         for i, value in enumerate(values):

@@ -5,7 +5,7 @@ from photonpu.mesh.factoring import factor
 from photonpu.mesh.layouts import Layout
 from photonpu.mesh.meshes import correct, decompose, haar, matrix
 from photonpu.mesh.mzi import attenuation, splitter, transfer
-from photonpu.mesh.tiles import tile_matrices
+from photonpu.mesh.tiles import single_matrices, tile_matrices
 from photonpu.mesh.topologies import MESHES, Phases, Topology
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "factor",
     "haar",
     "matrix",
+    "single_matrices",
     "splitter",
     "tile_matrices",
     "transfer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
+Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+_LARGEST = 1e20  # factor that single precision leaves room for
+TOGETHER = 8  # tiles, as lanes of `photonpu.simd.DOUBLES`
 
 
 def tile_matrices(
@@ -180,3 +185,81 @@ def _couplings(
         within._replace(strength=frozen(within.strength * strength)),
         line._replace(strength=frozen(line.strength * strength)),
     )
+
+
+Maker = Callable[[Floats, Floats, Floats, Floats, Ints], Singles]
+
+
+def single_matrices(
+    chip: Chip,
+    machine: Machine,
+    *,
+    sources: frozenset[str] = frozenset(),
+    programmed: bool = False,
+    scale: float = 1.0,
+) -> Maker:
+    """Return a function that gives the real part of `tile_matrices`, in single precision.
+
+    What depends on the chip alone is computed once. Phases are corrected and rounded as there;
+    what comes after is within about 1e-6.
+
+    Parameters
+    ----------
+    chip, machine, sources, programmed
+        As for `tile_matrices`.
+    scale
+        A factor of all results.
+
+    Returns
+    -------
+    callable
+        Takes theta, phi, psi, attenuator and core of `tile_matrices`, gives (T, N, N); the same
+        bits for any number of threads and whatever tiles it makes together.
+    """
+    from photonpu.mesh import kernels_lanes, kernels_singles
+
+    actual, known = _splitters(chip, machine, sources)
+    errors = _errors(chip, sources, MESHES[machine.mesh.topology].real)
+    cores = kernels_lanes.cores(known, actual, errors)
+    plan = _plan(chip.ports, machine, sources, programmed or machine.mesh.correction == "none")
+    couplings = _couplings(chip.ports, machine, sources)
+
+    def make(theta: Floats, phi: Floats, psi: Floats, attenuator: Floats, core: Ints) -> Singles:
+        _check(theta, phi, psi, attenuator, core, chip)
+        result: Singles = kernels_singles.tile_singles(
+            frozen(theta),
+            frozen(phi),
+            frozen(psi),
+            frozen(attenuator),
+            *groups_of(core),
+            frozen_ints(core),
+            cores,
+            errors,
+            plan,
+            *couplings,
+            scale,
+            np.empty((len(core), chip.ports, chip.ports), np.float32),
+        )
+        return result
+
+    def make_double(
+        theta: Floats, phi: Floats, psi: Floats, attenuator: Floats, core: Ints
+    ) -> Singles:
+        phases = theta, phi, psi, attenuator
+        exact = tile_matrices(*phases, core, chip, machine, sources=sources, programmed=programmed)
+        return (scale * exact.real).astype(np.float32)
+
+    plain = not plan.third and not plan.push and scale < _LARGEST
+    return make if plain else make_double
+
+
+def groups_of(core: Ints) -> tuple[Longs, Longs]:
+    """Return (G, 8) tiles of one core each, and how many of them count: the last is repeated."""
+    groups, counts = [], []
+    for number in np.unique(core):
+        tiles = np.flatnonzero(core == number)
+        for first in range(0, len(tiles), TOGETHER):
+            some = tiles[first : first + TOGETHER]
+            groups.append(np.pad(some, (0, TOGETHER - len(some)), mode="edge"))
+            counts.append(len(some))
+    return np.array(groups, np.int64).reshape(-1, TOGETHER), np.array(counts, np.int64)

@@ -64,7 +64,7 @@ class Panels:
 
 def panels(
     bank: TileBank,
-    matrices: NDArray[np.float64],
+    matrices: Floats | Singles,
     tiles: tuple[int, int],
     input_range: float,
     receiver: Receiver,
@@ -166,7 +166,7 @@ def _together(bank: TileBank, tiles: tuple[int, int]) -> dict[int, list[list[int
 
 def _packed(
     bank: TileBank,
-    matrices: NDArray[np.float64],
+    matrices: Floats | Singles,
     members: list[int],
     top: int,
     place: int,

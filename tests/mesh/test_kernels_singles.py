@@ -1,0 +1,216 @@
+"""Tile matrices in single precision agree with their literal twin, and what they are made of."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from photonpu import mesh, simd
+from photonpu.hardware import Chip, Machine
+from photonpu.jit import jit
+from photonpu.mesh import kernels_lanes, kernels_moves, kernels_singles, reference
+from photonpu.mesh.crosstalk import no_couplings
+from photonpu.mesh.tiles import groups_of, single_matrices
+from photonpu.mesh.topologies import MESHES
+from photonpu.mesh.values import Couplings, Errors, Splitters, frozen, frozen_ints
+
+LANES = simd.DOUBLE_LANES
+ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "dead"})
+
+
+@jit()
+def turns(x: NDArray[np.float64], double: NDArray[np.float64], single: NDArray[np.float32]) -> None:
+    """Fill sine and cosine in both precisions."""
+    sine, cosine = kernels_lanes.sincos_lanes(simd.load_doubles(x, 0))
+    simd.store(double, 0, sine)
+    simd.store(double, LANES, cosine)
+    short_sine, short_cosine = kernels_lanes.turn_lanes(simd.load_doubles(x, 0))
+    simd.store(single, 0, short_sine)
+    simd.store(single, LANES, short_cosine)
+
+
+@jit()
+def across(
+    numbers: NDArray[np.float64], places: NDArray[np.int64], result: NDArray[np.float32]
+) -> None:
+    """Gather eight vectors and store them across."""
+    begin, at = simd.address(numbers), simd.address(places)
+    a, b, c, d, e, f, g, h = (
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 0)),
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 1)),
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 2)),
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 3)),
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 4)),
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 5)),
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 6)),
+        simd.doubles_to_eights(kernels_moves.gather_doubles(begin, at, 7)),
+    )
+    kernels_moves.store_across(simd.address(result), 10, 1, a, b, c, d, e, f, g, h)
+
+
+def test_sines_of_lanes_agree_with_numpy() -> None:
+    for start in np.linspace(-20.0, 20.0, 401):
+        x = start + np.linspace(0.0, 0.1, LANES)
+        double, single = np.empty((2, LANES)), np.empty((2, LANES), np.float32)
+
+        turns(x, double.reshape(-1), single.reshape(-1))
+
+        npt.assert_allclose(double, [np.sin(x), np.cos(x)], rtol=0, atol=4e-16)
+        npt.assert_allclose(single, [np.sin(x), np.cos(x)], rtol=0, atol=1e-7)
+
+
+def test_lanes_that_are_stored_across_lie_in_order() -> None:
+    numbers, places = np.arange(400.0), np.array([0, 30, 7, 100, 60, 301, 200, 11])
+    result = np.zeros(80, np.float32)
+
+    across(numbers, places, result)
+
+    npt.assert_array_equal(result.reshape(8, 10)[:, 1:9], places[:, None] + np.arange(8))
+    npt.assert_array_equal(result.reshape(8, 10)[:, [0, 9]], 0.0)
+
+
+@given(
+    st.sampled_from(["clements", "reck", "diamond", "butterfly"]),
+    st.sampled_from([2, 4, 8, 16, 32]),
+    st.sampled_from([(0.0, 0.0), (math.pi / 32, 0.0), (math.pi / 2048, 0.0), (0.0, 0.01)]),
+    st.booleans(),
+    st.booleans(),
+    st.floats(0.02, 1.0),
+    st.integers(0, 2**32 - 1),
+)
+def test_tile_singles_agree_with_the_reference(
+    topology: str,
+    ports: int,
+    dac: tuple[float, float],
+    programmed: bool,
+    heated: bool,
+    weakest: float,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    plan = MESHES[topology].plan(ports, *dac, programmed)
+    tiles, cores, mzis = 3, 2, len(plan.row)
+    shape = (cores, 2, 2 * mzis + ports)
+    phases = (
+        frozen(rng.uniform(0.0, math.pi, (tiles, 2, mzis))),
+        frozen(rng.uniform(-4.0, 10.0, (tiles, 2, mzis))),
+        frozen(rng.uniform(-4.0, 10.0, (tiles, 2, ports))),
+        frozen(rng.uniform(0.0, math.pi, (tiles, ports))),
+    )
+    core = frozen_ints(rng.integers(0, cores, tiles))
+    known, actual = (
+        Splitters(
+            *map(frozen, rng.normal(0.0, 0.05, (3, cores, 2, mzis))),
+            *map(frozen, rng.normal(0.0, 0.05, (2, cores, ports))),
+        )
+        for _ in range(2)
+    )
+    errors = Errors(
+        frozen(rng.normal(0.0, 0.1, shape)),
+        frozen(rng.normal(0.0, 0.1, (cores, ports))),
+        frozen(rng.uniform(weakest, 1.0, (cores, 2, mzis))),
+        frozen(rng.uniform(weakest, 1.0, (cores, ports))),
+        frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, shape), 0.0)),
+        frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, (cores, ports)), 0.0)),
+    )
+    within, line = no_couplings(shape[2]), no_couplings(ports)
+    if heated:
+        within, line = some_couplings(shape[2], rng), some_couplings(ports, rng)
+
+    exact = reference.tile_matrices(*phases, core, known, actual, errors, plan, within, line).real
+    found = kernels_singles.tile_singles(
+        *phases,
+        *groups_of(core),
+        core,
+        kernels_lanes.cores(known, actual, errors),
+        errors,
+        plan,
+        within,
+        line,
+        2.0,
+        np.empty((tiles, ports, ports), np.float32),
+    )
+
+    npt.assert_allclose(found, 2.0 * exact, rtol=0, atol=4e-6)
+
+
+def some_couplings(shifters: int, rng: np.random.Generator) -> Couplings:
+    """Return a ring in which each shifter heats the next one."""
+    return Couplings(
+        frozen_ints(np.arange(shifters + 1)),
+        frozen_ints((np.arange(shifters) + 1) % shifters),
+        frozen(rng.uniform(0.0, 0.1, shifters)),
+    )
+
+
+@pytest.mark.parametrize("topology", sorted(MESHES))
+def test_single_matrices_of_any_mesh_are_those_of_double_precision(topology: str) -> None:
+    machine = Machine.preset("mzi64-thermal").override(
+        {"mesh.ports": 8, "mesh.topology": topology, "phase.dead_share": 0.02}
+    )
+    tiles, chip = 21, Chip.draw(machine, 3)
+    rng = np.random.default_rng(0)
+    mzis = chip.theta_error.shape[2]
+    phases = (
+        rng.uniform(0.0, math.pi, (tiles, 2, mzis)),
+        rng.uniform(0.0, 6.0, (tiles, 2, mzis)),
+        rng.uniform(0.0, 6.0, (tiles, 2, 8)),
+        rng.uniform(0.0, math.pi, (tiles, 8)),
+    )
+    core = rng.integers(0, machine.cores, tiles).astype(np.int32)
+
+    found = single_matrices(chip, machine, sources=ALL, scale=3.0)(*phases, core)
+
+    exact = mesh.tile_matrices(*phases, core, chip, machine, sources=ALL)
+    npt.assert_allclose(found, 3.0 * exact.real, rtol=0, atol=2e-6)
+    assert found.dtype == np.float32
+
+
+def test_single_matrices_do_not_depend_on_what_is_made_with_them() -> None:
+    machine = Machine.preset("mzi64-eo").override({"mesh.ports": 8})
+    chip, rng = Chip.draw(machine, 0), np.random.default_rng(1)
+    mzis = chip.theta_error.shape[2]
+    phases = (
+        rng.uniform(0.0, math.pi, (19, 2, mzis)),
+        rng.uniform(0.0, 6.0, (19, 2, mzis)),
+        rng.uniform(0.0, 6.0, (19, 2, 8)),
+        rng.uniform(0.0, math.pi, (19, 8)),
+    )
+    core = (np.arange(19) % machine.cores).astype(np.int32)
+    make = single_matrices(chip, machine, sources=ALL)
+
+    def part(t: int) -> NDArray[np.float32]:
+        theta, phi, psi, attenuator = (array[t : t + 1] for array in phases)
+        return make(theta, phi, psi, attenuator, core[t : t + 1])
+
+    together = make(*phases, core)
+    alone = np.concatenate([part(t) for t in (0, 5, 18)])
+
+    npt.assert_array_equal(together[[0, 5, 18]], alone)
+
+
+def test_light_that_owes_more_than_single_precision_holds_pays_on_its_way() -> None:
+    machine = Machine.preset("mzi64-eo").override(
+        {"mesh.ports": 64, "mesh.mzi_loss_db": 3.0, "mesh.correction": "none"}
+    )
+    chip, rng = Chip.draw(machine, 0), np.random.default_rng(1)
+    mzis = chip.theta_error.shape[2]
+    phases = (
+        rng.uniform(0.0, math.pi, (1, 2, mzis)),
+        rng.uniform(0.0, 6.0, (1, 2, mzis)),
+        rng.uniform(0.0, 6.0, (1, 2, 64)),
+        rng.uniform(0.0, math.pi, (1, 64)),
+    )
+    core, sources = np.zeros(1, np.int32), frozenset({"loss", "splitter"})
+
+    exact = mesh.tile_matrices(*phases, core, chip, machine, sources=sources).real
+    scale = 1.0 / np.abs(exact).max()
+    found = single_matrices(chip, machine, sources=sources, scale=scale)(*phases, core)
+
+    npt.assert_allclose(found, scale * exact, rtol=0, atol=1e-5)
