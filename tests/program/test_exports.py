@@ -32,18 +32,24 @@ def padded() -> Complexes:
     return tile
 
 
-def block(theta: float, phi: float, third: bool) -> Complexes:
+def block(theta: float, phi: float, topology: str) -> Complexes:
     """Multiply out what the file's convention says."""
     half, inner, outer = splitter(np.pi / 4), np.exp(1j * theta), np.exp(1j * phi)
     found = half @ np.diag([inner, 1]) @ half @ np.diag([outer, 1])
-    return np.asarray(found @ half if third else found)
+    found = -1j * np.exp(-0.5j * theta) * found if topology in PUSH else found
+    return np.asarray(found @ half if topology == "clements-3" else found)
 
 
-@pytest.mark.parametrize("topology", ["clements", "reck", "clements-3", "diamond"])
+PUSH = ("clements-symmetric", "clements-real")
+
+
+@pytest.mark.parametrize("topology", ["clements", "reck", "clements-3", "diamond", *PUSH])
 def test_json_says_enough_to_compute_the_tile(topology: str) -> None:
     told = json.loads(export(program(topology), "json"))
     assert told["topology"] == topology
     assert ("third splitter" in told["convention"]) == (topology == "clements-3")
+    assert ("push-pull" in told["convention"]) == (topology in PUSH)
+    assert ("There is no phi" in told["convention"]) == (topology == "clements-real")
     (tile,) = told["tiles"]
     places = list(zip(told["layout"]["row"], told["layout"]["partner"], strict=True))
     meshes = []
@@ -52,7 +58,7 @@ def test_json_says_enough_to_compute_the_tile(topology: str) -> None:
         phases = zip(tile[part]["theta"], tile[part]["phi"], strict=True)
         for (row, partner), (theta, phi) in zip(places, phases, strict=True):
             arms = [row, partner]
-            field[arms] = block(theta, phi, topology == "clements-3") @ field[arms]
+            field[arms] = block(theta, phi, topology) @ field[arms]
         meshes.append(np.diag(np.exp(1j * np.array(tile[part]["psi"]))) @ field[:6, :6])
     amplitudes = np.diag(np.sin(np.array(tile["attenuator"]) / 2))
     npt.assert_allclose(tile["scale"] * meshes[1] @ amplitudes @ meshes[0], padded(), atol=1e-12)
