@@ -148,7 +148,7 @@ def _meshes() -> str:
         path = f"{counts.path_min} / {counts.path_mean:.3g} / {counts.path_max}"
         loss = " / ".join(f"{loss:.3g}" for loss in counts.loss_db(0.2))
         parts = (counts.mzis, counts.shifters, counts.depth, path, loss)
-        universal = "yes" if mesh.universal else "no"
+        universal = "of real matrices" if mesh.real else "yes" if mesh.universal else "no"
         rows.append((f"`{name}`", mesh.summary, *parts, universal, mesh.source))
     header = ["name", "what it is", "MZIs", "shifters", "columns", "MZIs on a path", "dB"]
     legend = "64 ports; shortest, mean and longest path, and their loss at 0.2 dB an MZI:\n\n"

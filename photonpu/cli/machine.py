@@ -116,6 +116,7 @@ def list_meshes(
                 "path": [counts.path_min, counts.path_mean, counts.path_max],
                 "loss_db": list(counts.loss_db(mzi_loss_db)),
                 "universal": mesh.universal,
+                "real": mesh.real,
                 "what": mesh.summary,
                 "source": mesh.source,
             }
@@ -128,7 +129,7 @@ def list_meshes(
             record["depth"],
             " / ".join(f"{value:.4g}" for value in record["path"]),
             " / ".join(f"{value:.3g}" for value in record["loss_db"]),
-            "yes" if record["universal"] else "no",
+            "of real" if record["real"] else "yes" if record["universal"] else "no",
             record["what"],
         ]
         for record in records

@@ -40,6 +40,7 @@ def test_topologies_are_listed_with_their_parts(photonpu: CommandLine) -> None:
     assert told["diamond"]["mzis"] == 49
     assert told["clements"]["path"] == [4, 7.0, 8]
     assert told["butterfly"]["universal"] is False
+    assert told["clements-real"]["real"] is True
     rows = photonpu("machine", "meshes", "--ports", 6).stdout
     assert "butterfly" not in rows
     assert "clements-3" in rows

@@ -99,7 +99,7 @@ def test_lists_of_gates_multiply_to_the_tile(form: str, pair: str, single: str, 
         modes, values = gate["modes"], gate["parameters"]
         if gate["gate"] == pair:
             inner, outer = values if form == "strawberryfields" else values[::-1]
-            field[modes] = block(inner, outer, False) @ field[modes]
+            field[modes] = block(inner, outer, "clements") @ field[modes]
         elif gate["gate"] == single:
             field[modes] *= np.exp(1j * values[0])
         else:
