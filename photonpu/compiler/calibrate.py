@@ -69,6 +69,12 @@ def feeds(
         A name, a shape or a type does not fit, or the data hold NaN or infinity.
     """
     if calibration is None:
+        for info in inputs:  # before any is drawn, for they may be large
+            if not np.issubdtype(np.dtype(info.dtype), np.floating):
+                raise InputError(
+                    f"input '{info.name}' is {info.dtype}: give calibration= samples of it, "
+                    "random numbers would mean nothing"
+                )
         return [{info.name: _default(info, index) for index, info in enumerate(inputs)}]
     if not isinstance(calibration, Mapping):
         if len(inputs) != 1:
@@ -96,11 +102,6 @@ def feeds(
 def _default(info: TensorInfo, index: int) -> Array:
     """Return a sample of standard normal numbers in the shape and type of an input."""
     shape = tuple(size if isinstance(size, int) else 1 for size in info.shape)
-    if not np.issubdtype(np.dtype(info.dtype), np.floating):
-        raise InputError(
-            f"input '{info.name}' is {info.dtype}: give calibration= samples of it, "
-            "random numbers would mean nothing"
-        )
     return keyed.normal_array(0, index, shape=shape).astype(info.dtype)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from photonpu.compiler import weights
 from photonpu.compiler.inference import infer
-from photonpu.errors import UnsupportedModelError
+from photonpu.errors import ModelError, UnsupportedModelError
 from photonpu.program.values import TensorInfo
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ def from_model(model: onnx.ModelProto, apart: Mapping[str, Array] | None = None)
 
     Raises
     ------
+    ModelError
+        An input or output is of an element type that there is not.
     UnsupportedModelError
         An input or output is no tensor.
     """
@@ -291,12 +293,19 @@ def _info(value: onnx.ValueInfoProto) -> TensorInfo:
     from onnx.helper import tensor_dtype_to_np_dtype
 
     if not value.type.HasField("tensor_type"):
-        kind = value.type.WhichOneof("value") or "nothing"
+        held = value.type.WhichOneof("value") or "nothing"
         raise UnsupportedModelError(
-            f"'{value.name}' is of type {kind.removesuffix('_type')}; photonpu's inputs and "
+            f"'{value.name}' is of type {held.removesuffix('_type')}; photonpu's inputs and "
             "outputs are tensors: export the model so"
         )
-    dtype = tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    kind = value.type.tensor_type.elem_type
+    try:
+        dtype = tensor_dtype_to_np_dtype(kind)
+    except KeyError as error:
+        raise ModelError(
+            f"'{value.name}' is of element type {kind}, which ONNX does not have; export the "
+            "model again"
+        ) from error
     name = "str" if dtype == np.dtype(object) else dtype.name
     return TensorInfo(value.name, name, _shape(value.type.tensor_type.shape))
 

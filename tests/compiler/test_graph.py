@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from photonpu.compiler.graph import from_model
-from photonpu.errors import UnsupportedModelError
+from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler.networks import network, numbers, run
 
 
@@ -102,4 +102,11 @@ def test_an_input_that_is_no_tensor_is_refused() -> None:
     model.graph.initializer.append(helper.make_tensor("i", TensorProto.INT64, [], [0]))
     model.graph.input.append(helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None))
     with pytest.raises(UnsupportedModelError, match="'x' is of type sequence; photonpu's inputs"):
+        from_model(model)
+
+
+def test_an_element_type_that_there_is_not_is_refused() -> None:
+    model = network([helper.make_node("Relu", ["x"], ["y"])], {"x": [2]}, {"y": 1})
+    model.graph.input[0].type.tensor_type.elem_type = -2
+    with pytest.raises(ModelError, match="'x' is of element type -2, which ONNX does not have"):
         from_model(model)

@@ -6,6 +6,7 @@ A model that is found wanting is printed with its number:
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -26,13 +27,10 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of sound models, written once for all processes that run tests."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "seeds"
-    if not folder.is_dir():
-        made = write(tmp_path_factory.mktemp("made"))
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first process writes, the others wait for it
         if not folder.is_dir():
-            try:
-                made.rename(folder)
-            except OSError:  # another process was quicker
-                assert folder.is_dir()
+            write(tmp_path_factory.mktemp("made")).rename(folder)
     return folder
 
 

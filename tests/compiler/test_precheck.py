@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from photonpu.compiler import reader
+from photonpu.compiler.simplifier import simplify
 from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler.bombs import info, model, tensor
 
@@ -327,3 +328,10 @@ def test_every_cut_of_a_file_is_refused() -> None:
     for end in range(len(data)):
         with pytest.raises(ModelError, match=whole):
             reader.read(data[:end])
+
+
+def test_axes_that_are_no_whole_numbers_are_an_error_of_ours() -> None:
+    proto = of(node("Unsqueeze", ["x", "w"], ["y"]))
+    proto.graph.initializer.append(tensor("w", [0.5, 1.5], np.float32))
+    with pytest.raises(ModelError, match="Unsqueeze"):
+        simplify(reader.read(proto), {})

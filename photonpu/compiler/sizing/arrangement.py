@@ -80,8 +80,8 @@ def _unsqueeze(call: Call) -> Shape | None:
     rank = len(shape) + len(axes)
     places = {axis % rank for axis in axes if axis is not None and -rank <= axis < rank}
     rest = iter(shape)
-    if len(places) < len(axes):
-        return None
+    if len(places) < len(axes) or not places <= set(range(rank)):
+        return None  # an axis that is twice there, or no whole number
     return tuple(1 if i in places else next(rest) for i in range(rank))
 
 
