@@ -18,7 +18,6 @@ from photonpu.program import (
     Program,
     Step,
     TensorInfo,
-    TileBank,
 )
 from photonpu.program.programming import FABRICATION
 from photonpu.registry import did_you_mean
@@ -28,7 +27,7 @@ from photonpu.simulator.memory import Plan
 from photonpu.simulator.noise import Named
 from photonpu.simulator.receiver import SAMPLINGS, Receiver
 from photonpu.simulator.strengths import strengths
-from photonpu.simulator.transfer import Transfer, transfer
+from photonpu.simulator.transfer import transferring
 
 if TYPE_CHECKING:
     from photonpu.simulator.trace import Trace
@@ -114,10 +113,8 @@ class Session:
             on_tiles = on_tiles.override({"mesh.correction": "none"})
             acting = {**acting, **dict.fromkeys(FABRICATION, 1.0)}
 
-        def transfers(bank: TileBank) -> Transfer:
-            return transfer(bank, on_tiles, chip, acting)
-
-        self.chip, self.transfers = chip, transfers
+        self.chip = chip
+        self.transfers = transfers = transferring(on_tiles, chip, acting)
         self.receiver = receiver = Receiver.of(self.machine, self.strengths, chip, seed, sampling)
         self._layers = {
             step.name: streaming.layer(program.tiles, step, transfers, receiver)

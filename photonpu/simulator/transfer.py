@@ -10,8 +10,9 @@ splitters have another angle, are taken the same way: which vector travels on wh
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Transfer:
         None where no noise follows it.
     """
 
-    matrices: Floats
+    matrices: engine.Reals
     share: Floats | None
 
 
@@ -50,9 +51,25 @@ def transfer(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Transfer:
     """Return what tiles do on one chip on which sources act so strongly."""
+    return transferring(machine, chip, strengths)(bank)
+
+
+def transferring(
+    machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
+) -> Callable[[TileBank], Transfer]:
+    """Return a function that gives what tiles do; what depends on the chip alone comes once."""
     machine, chip = scaled(machine, chip, strengths)
-    sources = frozenset(strengths)
-    matrices = engine.bank_matrices(bank, machine, chip, sources)
+    if _jitter_rad(machine, strengths) or _slope_per_nm(machine, strengths):
+        return partial(_fluctuating, machine=machine, chip=chip, strengths=strengths)
+    matrices = engine.chip_matrices(machine, chip, frozenset(strengths))
+    return lambda bank: Transfer(matrices(bank), None)
+
+
+def _fluctuating(
+    bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
+) -> Transfer:
+    """Return what tiles do where phases or wavelengths differ from vector to vector."""
+    matrices = engine.bank_matrices(bank, machine, chip, frozenset(strengths))
     share = np.zeros(matrices.shape[:2])
     for others in (
         _jittered(bank, machine, chip, strengths),
@@ -89,6 +106,18 @@ def _spread(matrices: Floats, others: Iterator[Floats], bank: TileBank) -> tuple
     return shrink, np.maximum(scatter, 0.0) / bank.columns[:, None]
 
 
+def _jitter_rad(machine: Machine, strengths: Mapping[str, Strength]) -> float:
+    """Return the deviation of phases from vector to vector."""
+    return machine.phase.jitter_rad * float(strengths.get("jitter", 0.0))
+
+
+def _slope_per_nm(machine: Machine, strengths: Mapping[str, Strength]) -> float:
+    """Return the share of a splitter's angle by which wavelengths 1 nm apart differ, if any do."""
+    slope = machine.mesh.splitter_dispersion_per_nm * float(strengths.get("dispersion", 0.0))
+    together = machine.optics.channel_spacing_nm * (machine.wavelengths - 1)
+    return slope if together else 0.0
+
+
 def _jittered(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Iterator[Floats]:
@@ -96,7 +125,7 @@ def _jittered(
 
     What is linear in the phases cancels in the mean of such a pair.
     """
-    sigma = machine.phase.jitter_rad * float(strengths.get("jitter", 0.0))
+    sigma = _jitter_rad(machine, strengths)
     if sigma == 0.0:
         return
     sources = frozenset(strengths) | {"phase"}
@@ -115,9 +144,9 @@ def _coloured(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Iterator[Floats]:
     """Yield the matrices of tiles at each wavelength, programmed for the one in the middle."""
-    slope = machine.mesh.splitter_dispersion_per_nm * float(strengths.get("dispersion", 0.0))
+    slope = _slope_per_nm(machine, strengths)
     spacing, channels = machine.optics.channel_spacing_nm, machine.wavelengths
-    if slope * spacing * (channels - 1) == 0.0:
+    if slope == 0.0:
         return
     for channel in range(channels):
         away_nm = (channel - (channels - 1) / 2.0) * spacing
