@@ -28,6 +28,7 @@ validate: $(VENV)/dev  ## the tests that take minutes: published numbers and law
 bench: $(VENV)/core  ## the Buda U-Net against onnxruntime, decomposition, and start-up, in ratios
 	$(BIN)/python benchmarks/buda_unet.py
 	$(BIN)/python benchmarks/decomposition.py
+	$(BIN)/python benchmarks/monte_carlo.py
 	$(BIN)/python benchmarks/startup.py
 
 docs: $(VENV)/docs  ## the manual, in docs/_build/html

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from photonpu.program import Program
     from photonpu.simulator import PhotonicMatrix, Session
     from photonpu.simulator.estimate import estimate
+    from photonpu.simulator.onchip import calibrate_on_chip
     from photonpu.sweep import sweep
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ _HOMES = {
     "PhotonpuError": "photonpu.errors",
     "Program": "photonpu.program",
     "Session": "photonpu.simulator",
+    "calibrate_on_chip": "photonpu.simulator.onchip",
     "compile": "photonpu.compiler",
     "estimate": "photonpu.simulator",
     "evaluate": "photonpu.models.evaluation",
@@ -47,6 +49,7 @@ __all__ = [
     "PhotonpuError",
     "Program",
     "Session",
+    "calibrate_on_chip",
     "compile",
     "estimate",
     "evaluate",

@@ -25,6 +25,7 @@ PUBLIC = [
     "PhotonpuError",
     "Program",
     "Session",
+    "calibrate_on_chip",
     "compile",
     "estimate",
     "evaluate",

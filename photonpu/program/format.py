@@ -160,6 +160,8 @@ def save(program: Program, path: str | Path) -> None:
         else:
             if step.bias is not None:
                 arrays[f"bias/{step.name}"] = step.bias
+            if step.correction is not None:
+                arrays[f"correction/{step.name}"] = step.correction
             steps.append(_Photonic(**_fields(step, _Photonic)))
     made = program.programming
     if made is not None:
@@ -353,7 +355,11 @@ def _step(entry: _Photonic | _Reprogrammed | _Host, arrays: Arrays) -> Step:
     fields = {name: getattr(entry, name) for name in type(entry).model_fields if name != "kind"}
     if isinstance(entry, _Reprogrammed):
         return ReprogrammedStep(**fields, adc_range=arrays.pop(f"adc_range/{entry.name}"))
-    return PhotonicStep(**fields, bias=arrays.pop(f"bias/{entry.name}", None))
+    return PhotonicStep(
+        **fields,
+        bias=arrays.pop(f"bias/{entry.name}", None),
+        correction=arrays.pop(f"correction/{entry.name}", None),
+    )
 
 
 def _problem(program: Program) -> str | None:
@@ -408,6 +414,11 @@ def _step_problem(step: PhotonicStep, bank: TileBank) -> str | None:
         return f"{where}: {len(geometry.streams)} streams and {len(step.tiles)} ranges of tiles"
     if step.bias is not None and step.bias.shape != (geometry.out_channels,):
         return f"{where}: its bias has shape {step.bias.shape}, not ({geometry.out_channels},)"
+    if step.correction is not None and step.correction.shape != (2, geometry.out_channels):
+        return (
+            f"{where}: its correction has shape {step.correction.shape}, "
+            f"not (2, {geometry.out_channels})"
+        )
     for stream, (first, last) in zip(geometry.streams, step.tiles, strict=True):
         if not first <= last <= len(bank):
             return f"{where}: tiles {first} to {last} of {len(bank)}"

@@ -107,6 +107,9 @@ class PhotonicStep:
         Elements of the input and output tensors of one sample.
     macs
         Multiply-accumulates of one sample, padding not counted.
+    correction
+        (2, out_channels) what is multiplied with the output and then added to it, digitally, to
+        make up for the errors of one chip; None for nothing.
     """
 
     name: str
@@ -121,6 +124,7 @@ class PhotonicStep:
     in_elements: int
     out_elements: int
     macs: int
+    correction: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

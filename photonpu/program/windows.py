@@ -123,6 +123,11 @@ def vectors(x: Array, geometry: Geometry, stream: Stream, dtype: DTypeLike = np.
     return np.ascontiguousarray(view).reshape(rows, width)
 
 
+def channel_axis(geometry: Geometry) -> int:
+    """Return which axis of a product's output its channels are."""
+    return {"channels": 1, "last": -1, "second_last": -2}[geometry.access]
+
+
 def thinned(form: Array, stream: Stream, most: int) -> tuple[Array, Stream]:
     """Return every few entries of a batch, and a stream of every few windows.
 

@@ -18,6 +18,7 @@ from photonpu.program import (
     Program,
     Step,
     TensorInfo,
+    windows,
 )
 from photonpu.program.programming import FABRICATION
 from photonpu.registry import did_you_mean
@@ -242,12 +243,24 @@ class Session:
         if isinstance(step, PhotonicStep):
             x = values[step.input]
             taken = finite.single(step, step.input, x, self._full_scale(step))
-            y = self._layers[step.name](taken, first, plan.scratch_bytes)
+            y = corrected(step, self._layers[step.name](taken, first, plan.scratch_bytes))
             return {step.output: finite.product(step, y).astype(x.dtype, copy=False)}
         left, right = (values[name] for name in (step.left, step.right))
         factors = finite.single(step, step.left, left), finite.single(step, step.right, right)
         y = self._reprogrammed[step.name](*factors, first)
         return {step.output: finite.product(step, y).astype(left.dtype, copy=False)}
+
+
+def corrected(step: PhotonicStep, y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an output with the correction of its channels, if there is one."""
+    if step.correction is None:
+        return y
+    shape = [1] * y.ndim
+    shape[windows.channel_axis(step.geometry)] = -1
+    gain, offset = (row.reshape(shape) for row in step.correction)
+    y *= gain
+    y += offset
+    return y
 
 
 def _batch(program: Program, feeds: Mapping[str, Array]) -> int:
