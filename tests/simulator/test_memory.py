@@ -49,7 +49,8 @@ def test_a_tight_ceiling_changes_no_bit() -> None:
     ]
 
     assert memory.plan(needed, tight, 3).together == 1
-    npt.assert_array_equal(*(found for (found,) in outputs))
+    (small,), (large,) = outputs
+    npt.assert_array_equal(small, large)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_made() -> None:

@@ -86,8 +86,8 @@ def two_layers(first: Floats, second: Floats) -> onnx.ModelProto:
         helper.make_node("Relu", ["h"], ["r"]),
         helper.make_node("MatMul", ["r", "second"], ["y"]),
     ]
-    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4])] for name in "xy"]
-    graph = helper.make_graph(nodes, "vowels", *ends, weights)
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy")
+    graph = helper.make_graph(nodes, "vowels", [x], [y], weights)
     return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
 
 
@@ -202,7 +202,8 @@ def test_the_standard_quantum_limit_is_met_near_one_photon_a_multiplication(
         def product(weight: Floats, x: Floats, index: int) -> Floats:
             lengths = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(weight, axis=1)
             normal = keyed.normal_array(1, index, shape=lengths.shape)
-            return x @ weight.T + lengths / np.sqrt(weight.shape[1] * photons) * normal
+            noise: Floats = lengths / np.sqrt(weight.shape[1] * photons) * normal
+            return x @ weight.T + noise
 
         return product
 
@@ -237,7 +238,8 @@ def test_shot_noise_of_direct_detection_leaves_what_was_published(
         def product(weight: Floats, x: Floats, _: int) -> Floats:
             plus, minus = x @ np.maximum(weight, 0).T, x @ np.maximum(-weight, 0).T
             unit = photons * weight.shape[1] / (plus + minus).mean()
-            return (rng.poisson(unit * plus) - rng.poisson(unit * minus)) / unit
+            counts: Floats = (rng.poisson(unit * plus) - rng.poisson(unit * minus)) / unit
+            return counts
 
         return product
 
