@@ -50,7 +50,7 @@ def _noises() -> str:
 def _limits() -> str:
     import dataclasses
 
-    from photonpu.compiler.limits import Limits
+    from photonpu.compiler.untrusted.limits import Limits
 
     meanings = _attributes(Limits)
     rows = (

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from photonpu.cli.options import Reading
-    from photonpu.compiler.checked import Checked
     from photonpu.compiler.choice import Choice
+    from photonpu.compiler.untrusted.checked import Checked
     from photonpu.hardware import Machine
     from photonpu.models.datasets import Dataset
     from photonpu.program import Program
@@ -117,8 +117,8 @@ def read_model(
     from photonpu.registry import did_you_mean
 
     if Path(name).exists():
-        from photonpu.compiler import sandbox
-        from photonpu.compiler.limits import Limits
+        from photonpu.compiler.untrusted import sandbox
+        from photonpu.compiler.untrusted.limits import Limits
 
         limits = Limits(**reading.limits)  # type: ignore[arg-type]
         if reading.trust:

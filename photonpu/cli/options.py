@@ -150,7 +150,7 @@ class Reading:
     trust
         Whether to read it in this process instead of in a child process of bounded means.
     limits
-        Fields of `photonpu.compiler.limits.Limits` that are not to be their defaults.
+        Fields of `photonpu.compiler.untrusted.limits.Limits` that are not to be their defaults.
     """
 
     trust: bool
@@ -158,7 +158,7 @@ class Reading:
 
 
 class LimitOption(NamedTuple):
-    """An option for one field of `photonpu.compiler.limits.Limits`; `unit` of it count as 1."""
+    """An option for one field of `Limits` of untrusted models; `unit` of it count as 1."""
 
     field: str
     name: str

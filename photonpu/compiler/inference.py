@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import checks
-from photonpu.compiler.walk import quoted
+from photonpu.compiler.untrusted import checks
+from photonpu.compiler.untrusted.walk import quoted
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photonpu.compiler import reader
-from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
-from photonpu.compiler.limits import Limits
 from photonpu.compiler.pipeline import Array, name_of, shapes_of, simplified
+from photonpu.compiler.untrusted.checked import Checked
+from photonpu.compiler.untrusted.limits import Limits
 from photonpu.hardware import Machine
 
 if TYPE_CHECKING:

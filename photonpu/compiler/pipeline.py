@@ -25,12 +25,12 @@ from photonpu.compiler import (
 )
 from photonpu.compiler.batches import truly_free
 from photonpu.compiler.calibrate import Ranges
-from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
-from photonpu.compiler.limits import DEFAULT, Limits
 from photonpu.compiler.placement import Layer, Observed, lowered, measured, observe
 from photonpu.compiler.profiler import Profiler
+from photonpu.compiler.untrusted.checked import Checked
+from photonpu.compiler.untrusted.limits import DEFAULT, Limits
 from photonpu.errors import InputError, ModelError, PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import (

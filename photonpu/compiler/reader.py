@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import checks, external, precheck, schemas, sizes, stored, weights, wire
-from photonpu.compiler.checked import Checked
-from photonpu.compiler.limits import DEFAULT, Limits
-from photonpu.compiler.walk import plain, quoted, scopes
+from photonpu.compiler import weights
+from photonpu.compiler.untrusted import checks, external, precheck, schemas, sizes, stored, wire
+from photonpu.compiler.untrusted.checked import Checked
+from photonpu.compiler.untrusted.limits import DEFAULT, Limits
+from photonpu.compiler.untrusted.walk import plain, quoted, scopes
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:

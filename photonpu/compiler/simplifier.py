@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import axes, checks, precision, sizes, versions, weights
-from photonpu.compiler.limits import DEFAULT, Limits
+from photonpu.compiler import axes, precision, versions, weights
 from photonpu.compiler.reader import drop_constant_inputs
+from photonpu.compiler.untrusted import checks, sizes
+from photonpu.compiler.untrusted.limits import DEFAULT, Limits
 from photonpu.compiler.weights import Parted
 from photonpu.errors import ModelError, UnsupportedModelError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from photonpu.compiler import reader, simplifier
-from photonpu.compiler.checked import Checked
 from photonpu.compiler.choice import EVERYTHING, Choice
 from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
 from photonpu.compiler.pipeline import Array, compile, shapes_of, simplified
+from photonpu.compiler.untrusted.checked import Checked
 from photonpu.hardware import Machine
 from photonpu.program import Stream
 from photonpu.registry import Registry

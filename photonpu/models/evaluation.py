@@ -34,7 +34,7 @@ from photonpu.progress import progress
 if TYPE_CHECKING:
     import onnx
 
-    from photonpu.compiler.checked import Checked
+    from photonpu.compiler.untrusted.checked import Checked
     from photonpu.hardware import Chip, Machine
     from photonpu.program import Program
     from photonpu.simulator.host import HostRunner

@@ -15,7 +15,7 @@ from photonpu.models.datasets import Dataset
 if TYPE_CHECKING:
     import onnx
 
-    from photonpu.compiler.checked import Checked
+    from photonpu.compiler.untrusted.checked import Checked
     from photonpu.program import Program
     from photonpu.simulator import Session
 

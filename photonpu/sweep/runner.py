@@ -22,7 +22,7 @@ from photonpu.sweep.study import Interval, Outcome, Study
 if TYPE_CHECKING:
     import onnx
 
-    from photonpu.compiler.checked import Checked
+    from photonpu.compiler.untrusted.checked import Checked
     from photonpu.models.datasets import Dataset
     from photonpu.program import Program
     from photonpu.simulator.noise import Named

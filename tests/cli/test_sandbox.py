@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from photonpu.cli.options import LIMIT_OPTIONS
-from photonpu.compiler import sandbox
-from photonpu.compiler.limits import Limits
+from photonpu.compiler.untrusted import sandbox
+from photonpu.compiler.untrusted.limits import Limits
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from photonpu.compiler.sandboxed import Request, Tell, beginning, prepare
+from photonpu.compiler.untrusted.sandboxed import Request, Tell, beginning, prepare
 
 
 def crash(request: Request, tell: Tell) -> str:

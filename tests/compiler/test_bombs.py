@@ -13,7 +13,7 @@ import pytest
 from onnx import helper
 
 from photonpu.compiler import reader
-from photonpu.compiler.limits import Limits
+from photonpu.compiler.untrusted.limits import Limits
 from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler import bombs
 from tests.compiler.bombs import BOMBS, info, model, node, tensor

@@ -11,9 +11,9 @@ from onnx import helper
 
 import photonpu
 from photonpu.compiler import reader, simplifier
-from photonpu.compiler.checked import Checked
-from photonpu.compiler.limits import DEFAULT, Limits
-from photonpu.compiler.sizes import check_sizes
+from photonpu.compiler.untrusted.checked import Checked
+from photonpu.compiler.untrusted.limits import DEFAULT, Limits
+from photonpu.compiler.untrusted.sizes import check_sizes
 from photonpu.errors import InputError, ModelError
 from tests.compiler.bombs import info, model, node, tensor
 from tests.compiler.networks import network, numbers

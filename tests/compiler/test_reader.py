@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from photonpu import backend
 from photonpu.compiler import reader
 from photonpu.compiler.graph import from_model
-from photonpu.compiler.limits import Limits
+from photonpu.compiler.untrusted.limits import Limits
 from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler.networks import network, numbers
 

@@ -13,9 +13,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from photonpu.compiler import reader, syscalls
-from photonpu.compiler.limits import Limits
-from photonpu.compiler.sandbox import read_confined, read_trusted
+from photonpu.compiler import reader
+from photonpu.compiler.untrusted import syscalls
+from photonpu.compiler.untrusted.limits import Limits
+from photonpu.compiler.untrusted.sandbox import read_confined, read_trusted
 from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler.networks import network, numbers
 
@@ -107,7 +108,7 @@ def test_a_crash_names_the_node_up_to_which_the_model_is_harmless(model: Path) -
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no seccomp")
 @pytest.mark.parametrize("deed", ["call_home", "start_a_program"])
 def test_the_child_opens_no_socket_and_starts_no_program(model: Path, deed: str) -> None:
-    script = "from photonpu.compiler import syscalls; print(syscalls.refuse())"
+    script = "from photonpu.compiler.untrusted import syscalls; print(syscalls.refuse())"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     if done.stdout != "True\n":
         pytest.skip("this system sets no filter of system calls")
@@ -148,7 +149,7 @@ def test_the_child_does_not_take_modules_from_the_folder_it_starts_in(
 
 INTERRUPTED = """
 import sys
-from photonpu.compiler.sandbox import read_confined
+from photonpu.compiler.untrusted.sandbox import read_confined
 print("begun", flush=True)
 read_confined(sys.argv[1], work="tests.compiler.deaths:sleep")
 """

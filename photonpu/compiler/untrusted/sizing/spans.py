@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from photonpu.compiler.sizing.facts import Call, Shape, Size
-from photonpu.compiler.sizing.growth import RULES, sizes_of
+from photonpu.compiler.untrusted.sizing.facts import Call, Shape, Size
+from photonpu.compiler.untrusted.sizing.growth import RULES, sizes_of
 
 
 def _window(call: Call, kernel: Shape | None, channels: Size) -> Shape | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.compiler.walk import where
+from photonpu.compiler.untrusted.walk import where
 from photonpu.errors import UnsupportedModelError
 
 if TYPE_CHECKING:

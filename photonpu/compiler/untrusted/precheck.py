@@ -11,9 +11,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from photonpu.compiler import bodies, schemas
-from photonpu.compiler.limits import Limits
-from photonpu.compiler.walk import STANDARD, plain, quoted, scopes, shortened, subgraphs, where
+from photonpu.compiler.untrusted import bodies, schemas
+from photonpu.compiler.untrusted.limits import Limits
+from photonpu.compiler.untrusted.walk import (
+    STANDARD,
+    plain,
+    quoted,
+    scopes,
+    shortened,
+    subgraphs,
+    where,
+)
 from photonpu.errors import ModelError, UnsupportedModelError
 from photonpu.registry import did_you_mean
 

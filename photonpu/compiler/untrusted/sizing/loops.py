@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from photonpu.compiler.sizing.facts import Call, Fact, Size
-from photonpu.compiler.walk import subgraphs, where
+from photonpu.compiler.untrusted.sizing.facts import Call, Fact, Size
+from photonpu.compiler.untrusted.walk import subgraphs, where
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
-    from photonpu.compiler.sizes import Facts, Walk
+    from photonpu.compiler.untrusted.sizes import Facts, Walk
 
 #: Iterations that are looked at one by one, while shapes or small numbers still change.
 FORESEEN = 64

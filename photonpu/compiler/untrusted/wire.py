@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from photonpu.compiler.limits import Limits
+from photonpu.compiler.untrusted.limits import Limits
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:

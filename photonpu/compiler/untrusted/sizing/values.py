@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from photonpu.compiler.sizing.facts import Array, Call, tidy
-from photonpu.compiler.walk import where
+from photonpu.compiler.untrusted.sizing.facts import Array, Call, tidy
+from photonpu.compiler.untrusted.walk import where
 from photonpu.errors import ModelError
 from photonpu.registry import Registry
 

@@ -11,8 +11,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.compiler.stored import size_in_bytes
-from photonpu.compiler.walk import quoted, tensors
+from photonpu.compiler.untrusted.stored import size_in_bytes
+from photonpu.compiler.untrusted.walk import quoted, tensors
 from photonpu.errors import ModelError
 from photonpu.tables import printable
 
@@ -45,7 +45,7 @@ def load(proto: onnx.ModelProto, folder: Path, label: str) -> None:
     Parameters
     ----------
     proto
-        A model whose tensors `photonpu.compiler.stored.check_stored` let pass.
+        A model whose tensors `photonpu.compiler.untrusted.stored.check_stored` let pass.
     folder
         Where the model's file is.
     label

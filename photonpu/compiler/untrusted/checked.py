@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from photonpu.compiler.limits import DEFAULT, Limits
+from photonpu.compiler.untrusted.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     import onnx

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from photonpu.compiler.limits import Limits
-from photonpu.compiler.walk import scopes, shortened, tensors, where
+from photonpu.compiler.untrusted.limits import Limits
+from photonpu.compiler.untrusted.walk import scopes, shortened, tensors, where
 from photonpu.errors import ModelError, UnsupportedModelError
 
 if TYPE_CHECKING:

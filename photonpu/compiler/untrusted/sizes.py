@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from photonpu.compiler import schemas
-from photonpu.compiler.limits import Limits
-from photonpu.compiler.sizing import arrangement, values
-from photonpu.compiler.sizing.facts import FOLLOWED, Array, Call, Fact, Shape, tidy
-from photonpu.compiler.sizing.growth import first_shape
-from photonpu.compiler.sizing.loops import run_if, run_loop, run_scan
-from photonpu.compiler.stored import BITS, LARGEST_RANK, TEXT, stored_bytes
-from photonpu.compiler.walk import quoted, subgraphs, where
+from photonpu.compiler.untrusted import schemas
+from photonpu.compiler.untrusted.limits import Limits
+from photonpu.compiler.untrusted.sizing import arrangement, values
+from photonpu.compiler.untrusted.sizing.facts import FOLLOWED, Array, Call, Fact, Shape, tidy
+from photonpu.compiler.untrusted.sizing.growth import first_shape
+from photonpu.compiler.untrusted.sizing.loops import run_if, run_loop, run_scan
+from photonpu.compiler.untrusted.stored import BITS, LARGEST_RANK, TEXT, stored_bytes
+from photonpu.compiler.untrusted.walk import quoted, subgraphs, where
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:

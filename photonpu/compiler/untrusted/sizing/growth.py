@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from photonpu.compiler.sizing.facts import Call, Shape, Size, broadcast
+from photonpu.compiler.untrusted.sizing.facts import Call, Shape, Size, broadcast
 from photonpu.registry import Registry
 
 #: Operator -> shape of its first output.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from photonpu.compiler import weights
-from photonpu.compiler.walk import tensors
+from photonpu.compiler.untrusted.walk import tensors
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from photonpu.compiler.sizing.facts import Call, Shape, Size, broadcast
-from photonpu.compiler.sizing.growth import RULES, given_axes, sizes_of
+from photonpu.compiler.untrusted.sizing.facts import Call, Shape, Size, broadcast
+from photonpu.compiler.untrusted.sizing.growth import RULES, given_axes, sizes_of
 
 _REDUCTIONS = (
     "L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare",

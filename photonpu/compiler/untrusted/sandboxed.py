@@ -1,4 +1,4 @@
-"""What runs in the child process of `photonpu.compiler.sandbox`.
+"""What runs in the child process of `photonpu.compiler.untrusted.sandbox`.
 
 It talks through one file, ``report``: a line of JSON for each stage it comes to, and a last one
 with the name of the model's file, or the error. Imports come first, then limits, then the model.
@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from photonpu.compiler import syscalls, walk
-from photonpu.compiler.limits import Limits
+from photonpu.compiler.untrusted import syscalls, walk
+from photonpu.compiler.untrusted.limits import Limits
 from photonpu.errors import PhotonpuError
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def prepare(request: Request, tell: Tell) -> str | None:
     Parameters
     ----------
     request
-        What `photonpu.compiler.sandbox` asks for. If it names a count of ``nodes``, the model ends
-        behind so many, and what the last is called is told first.
+        What `photonpu.compiler.untrusted.sandbox` asks for. If it names a count of ``nodes``, the
+        model ends behind so many, and what the last is called is told first.
     tell
         Takes what is to be reported, by keywords.
 

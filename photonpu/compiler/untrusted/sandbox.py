@@ -10,8 +10,8 @@ child has survived; the checks are not repeated.
 It protects from files that crash, hang or exhaust parsers, and keeps code that a file might smuggle
 into the child from the network and from starting programs; that code could still read and write
 the user's files. It does not cover the run of the float network on calibration samples, which this
-process does: what that may cost is bounded by `photonpu.compiler.limits` alone. A model of 2 GiB or
-more is not handed back as bytes: this process reads its files again.
+process does: what that may cost is bounded by `photonpu.compiler.untrusted.limits` alone. A model
+of 2 GiB or more is not handed back as bytes: this process reads its files again.
 
 Where limits cannot be set (Windows has none of them; macOS does not enforce memory) the time on the
 clock still is, by this process.
@@ -31,17 +31,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from photonpu import errors
-from photonpu.compiler.checked import Checked
-from photonpu.compiler.limits import DEFAULT, Limits
+from photonpu.compiler.untrusted.checked import Checked
+from photonpu.compiler.untrusted.limits import DEFAULT, Limits
 from photonpu.errors import ModelError, PhotonpuError
 
 #: Imports are not limited by `Limits.seconds`; they may take so long on a busy machine, in s.
 START_S = 60.0
-#: What the child runs: a function of `photonpu.compiler.sandboxed`'s kind, as module:name.
-WORK = "photonpu.compiler.sandboxed:prepare"
+#: What the child runs: a function like `prepare` of the module `sandboxed`, as module:name.
+WORK = "photonpu.compiler.untrusted.sandboxed:prepare"
 _START = (
     "import json, sys; request = json.load(sys.stdin); sys.path[:] = request['sys_path']; "
-    "from photonpu.compiler import sandboxed; sandboxed.main(request)"
+    "from photonpu.compiler.untrusted import sandboxed; sandboxed.main(request)"
 )
 _TIME = {"SIGALRM", "SIGXCPU"}
 

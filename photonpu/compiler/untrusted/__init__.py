@@ -1,0 +1,1 @@
+"""Models from strangers: bounded, checked and read in a child process before they are trusted."""
