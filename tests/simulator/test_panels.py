@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from photonpu.hardware import Machine
 from photonpu.program.tiles import bank, cut
 from photonpu.simulator.effects import together
+from photonpu.simulator.matrix import PhotonicMatrix
 from photonpu.simulator.panels import LANES, panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
@@ -67,3 +69,13 @@ def test_no_two_samples_of_a_vector_share_a_draw(ports: int) -> None:
     ]
     assert len(set(draws)) == len(draws)
     assert packed.panel[:, 5].sum() * LANES >= tiles.rows.sum()
+
+
+def test_equal_weights_give_equal_outputs_in_tiles_of_any_scale() -> None:
+    # A softmax of logits of 1e12 tells the last bits apart.
+    weight = np.full((1000, 9), 0.37, np.float32)
+    weight[::7] = np.random.default_rng(0).standard_normal((143, 9)).astype(np.float32)
+    x = np.random.default_rng(1).standard_normal((20, 9)).astype(np.float32)
+    matrix = PhotonicMatrix(weight, Machine.preset("ideal").override({"mesh.ports": 16}))
+    found = np.delete(np.asarray(matrix @ x.T), np.arange(0, 1000, 7), axis=0)
+    assert (found == found[0]).all()
