@@ -202,7 +202,8 @@ def test_dropout_of_every_kind_does_nothing(opset: int) -> None:
     nodes = [
         make("MatMul", ["x", "w"], ["m"]),
         make("Dropout", inputs, ["d", "mask"]),
-        make("MatMul", ["d", "v"], ["y"]),
+        make("Relu", ["d"], ["r"]),
+        make("MatMul", ["r", "v"], ["y"]),
     ]
     model = network(nodes, {"x": ["N", 3]}, {"y": 2}, constants, opset)
     agrees(model, {"x": numbers(2, 3)}, photonic=2)
@@ -324,7 +325,11 @@ def test_channels_last_wrappers_leave_one_transpose_at_each_end(batch: int | str
 
 
 def test_unnamed_nodes_get_names_that_errors_can_use() -> None:
-    nodes = [make("MatMul", ["x", "w"], ["m"]), make("MatMul", ["m", "v"], ["y"])]
+    nodes = [
+        make("MatMul", ["x", "w"], ["m"]),
+        make("Relu", ["m"], ["r"]),
+        make("MatMul", ["r", "v"], ["y"]),
+    ]
     model = network(nodes, {"x": ["N", 3]}, {"y": 2}, {"w": numbers(3, 4), "v": numbers(4, 2)})
     program = agrees(model, {"x": numbers(2, 3)}, photonic=2)
     names = [step.name for step in program.photonic_steps]

@@ -91,7 +91,9 @@ def test_a_crossing_of_two_waveguides_has_the_phases_of_a_hand_calculation() -> 
 
 @pytest.mark.parametrize("topology", [m.name for m in mesh.MESHES.values() if m.universal])
 def test_a_unitary_that_is_not_symmetric_comes_back_itself_not_transposed(topology: str) -> None:
-    cycle = np.roll(np.eye(5), 1, axis=0) @ np.diag(np.exp(1j * np.arange(5.0)))
+    cycle = np.roll(np.eye(5), 1, axis=0)
+    if not mesh.MESHES[topology].real:
+        cycle = cycle @ np.diag(np.exp(1j * np.arange(5.0)))
     back = mesh.matrix(mesh.decompose(cycle[None], topology), topology)[0]
     npt.assert_allclose(back, cycle, atol=1e-14)
     assert np.abs(back - cycle.T).max() > 0.9
