@@ -92,116 +92,111 @@ def panels(
         (T, N) variance of each output for each unit of the squared length of the tile's input;
         None for none.
     """
-    ends = _Ends.of(bank, input_range, receiver, share)
-    weights: list[Singles] = []
-    lanes: list[Singles] = []
-    panel: list[tuple[int, ...]] = []
-    group: list[tuple[int, ...]] = []
-    spans: dict[tuple[int, int], int] = {}
-    rows = int((bank.row + bank.rows)[slice(*tiles)].max())
-    begin = lane = 0
-    for top, columns in _together(bank, tiles).items():
-        first = len(panel)
-        for members in columns:
-            place = (int(bank.row[members[0]]) - top) // LANES if bank.row[members[0]] > top else 0
-            weight, scale = _packed(bank, matrices, members, top, place, ends)
-            low, width = int(bank.column[members[0]]), int(bank.columns[members[0]])
-            registers = scale.size // (QUANTITIES * LANES)
-            span = spans.setdefault((low, low + width), len(spans))
-            key = number + members[0] - tiles[0]
-            passed = (top - int(bank.row[members[0]]) // PANEL * PANEL) // LANES
-            which = key, passed + place, span
-            panel.append((low, low + width, begin, lane, place, registers, *which))
-            weights.append(weight)
-            lanes.append(scale)
-            begin, lane = begin + weight.size, lane + scale.size
-        group.append((first, len(panel), top, min(rows, top + PANEL)))
-    return Panels(
-        weights=np.concatenate(weights),
-        panel=np.array(panel, np.int64),
-        group=np.array(group, np.int64),
-        lanes=np.concatenate(lanes),
-        spans=np.array(list(spans), np.int64),
-        lit=share is not None,
+    # Numba is slow to import, and the laying out of windows does without.
+    from photonpu.simulator import kernels_panels
+
+    chosen = slice(*tiles)
+    row, rows, column, columns = (
+        of[chosen].astype(np.int64) for of in (bank.row, bank.rows, bank.column, bank.columns)
+    )
+    panel, group, piece, spans = _layout(row, rows, column, columns)
+    panel[:, 6] += number
+    share = None if share is None else share[chosen]
+    gain, ends = _ends(bank, chosen, input_range, receiver, share)
+    registers = panel[:, 5]
+    weights = np.zeros(int((registers * (panel[:, 1] - panel[:, 0])).sum()) * LANES, np.float32)
+    lanes = np.zeros(int(registers.sum()) * QUANTITIES * LANES, np.float32)
+    kernels_panels.pack(matrices[chosen], gain, ends, piece, weights, lanes)
+    return Panels(weights, panel, group, lanes, spans, share is not None)
+
+
+def _ends(
+    bank: TileBank,
+    tiles: slice,
+    input_range: float,
+    receiver: Receiver,
+    share: Floats | None,
+) -> tuple[Floats, Singles]:
+    """Return what some tiles meet behind them, (T, N) gains and (`QUANTITIES`, T, N) of `lanes`."""
+    effects, core = receiver.effects, bank.core[tiles]
+    scale = bank.scale[tiles].astype(np.float64)[:, None]
+    ranges = bank.adc_range[tiles].astype(np.float64).reshape(len(core), -1)
+    step = ranges / receiver.adc_levels if receiver.adc_levels else np.ones_like(ranges)
+    with np.errstate(over="ignore"):  # the step that reads an infinity names it
+        unit = step * scale * input_range
+        ranged = effects.ranged * ranges**2
+    gain, offset, floor = effects.gain[core], effects.offset[core], effects.floor[core]
+    silent = share is None and not any(a.any() for a in (effects.offset, effects.floor, ranged))
+    if silent and not receiver.adc_levels and unit.max(initial=0.0) < _LARGEST:
+        # The weights are the model's own again: equal ones give equal outputs in any tile.
+        gain, unit = gain * scale, np.full_like(unit, input_range)
+    ends = np.zeros((QUANTITIES, *gain.shape), np.float32)
+    with np.errstate(over="ignore"):
+        ends[0] = 1.0 / step
+        ends[1] = unit
+        ends[2] = offset / step
+        ends[3] = floor + ranged
+        ends[4] = 0.0 if share is None else share
+    return gain, ends
+
+
+def _layout(
+    row: Longs, rows: Longs, column: Longs, columns: Longs
+) -> tuple[Longs, Longs, Longs, Longs]:
+    """Return `panel`, `group` and `spans` of `Panels`, and the pieces of tiles that fill them.
+
+    Tiles are numbered from 0; pieces are those of `photonpu.simulator.reference_panels.pack`. Of
+    every `PANEL` rows, the tiles of one block of inputs are a panel.
+    """
+    above = row // PANEL * PANEL
+    counts = -(-(row + rows - above) // PANEL)
+    tile = np.repeat(np.arange(len(row)), counts)
+    top = above[tile] + PANEL * (np.arange(len(tile)) - np.repeat(counts.cumsum() - counts, counts))
+    order = np.lexsort((row[tile], column[tile], top))
+    tile, top = tile[order], top[order]
+
+    left = column[tile]
+    new = np.ones(len(tile), np.bool_)
+    new[1:] = (top[1:] != top[:-1]) | (left[1:] != left[:-1])
+    first = np.flatnonzero(new)
+    final = tile[np.append(first[1:], len(tile)) - 1]
+    head, top_of = tile[first], top[first]
+    place = np.maximum(row[head] - top_of, 0) // LANES
+    bottom = np.minimum(top_of + PANEL, (row + rows)[final])
+    registers = -(-(bottom - top_of) // LANES) - place
+    low, width = column[head], columns[head]
+    span, spans = _first_seen(np.stack([low, low + width], axis=1))
+    begins = (_before(registers * amount) for amount in (LANES * width, QUANTITIES * LANES))
+    register = (top_of - above[head]) // LANES + place
+    panel = np.stack([low, low + width, *begins, place, registers, head, register, span], axis=1)
+
+    of = new.cumsum() - 1
+    port = np.maximum(top, row[tile]) - row[tile]
+    ends = np.minimum(bottom[of], (row + rows)[tile]) - row[tile]
+    where = port + row[tile] - top - LANES * place[of]
+    piece = np.stack(
+        [tile, port, ends - port, columns[tile], where, panel[of, 2], panel[of, 3]],
+        axis=1,
     )
 
-
-@dataclass(frozen=True, slots=True)
-class _Ends:
-    """What tiles meet behind them: by tile (and output port), or by core and output port."""
-
-    step: Floats
-    unit: Floats
-    weight: Floats
-    ranged: Floats
-    share: Floats
-    gain: Floats
-    offset: Floats
-    floor: Floats
-
-    @classmethod
-    def of(
-        cls, bank: TileBank, input_range: float, receiver: Receiver, share: Floats | None
-    ) -> _Ends:
-        effects = receiver.effects
-        ranges = np.asarray(bank.adc_range, np.float64)
-        step = ranges / receiver.adc_levels if receiver.adc_levels else np.ones(len(bank))
-        with np.errstate(over="ignore"):  # the step that reads an infinity names it
-            unit = step * bank.scale * input_range
-            ranged = effects.ranged * ranges**2
-        weight = np.ones(len(bank))
-        silent = share is None and not any(a.any() for a in (effects.offset, effects.floor, ranged))
-        if silent and not receiver.adc_levels and unit.max(initial=0.0) < _LARGEST:
-            # The weights are the model's own again: equal ones give equal outputs in any tile.
-            weight, unit = np.asarray(bank.scale, np.float64), np.full(len(bank), input_range)
-        share = np.zeros((len(bank), bank.psi.shape[2])) if share is None else share
-        return cls(step, unit, weight, ranged, share, effects.gain, effects.offset, effects.floor)
+    tops, begin = np.unique(top_of, return_index=True)
+    last = np.minimum((row + rows).max(), tops + PANEL)
+    group = np.stack([begin, np.append(begin[1:], len(panel)), tops, last], axis=1)
+    return panel, group, piece, spans
 
 
-def _together(bank: TileBank, tiles: tuple[int, int]) -> dict[int, list[list[int]]]:
-    """Return for every `PANEL` rows the tiles that give some of them, by blocks of inputs."""
-    found: dict[int, dict[int, list[int]]] = {}
-    for tile in sorted(range(*tiles), key=lambda t: (bank.row[t], bank.column[t])):
-        row, column = int(bank.row[tile]), int(bank.column[tile])
-        for top in range(row // PANEL * PANEL, row + int(bank.rows[tile]), PANEL):
-            found.setdefault(top, {}).setdefault(column, []).append(tile)
-    return {
-        top: [columns[column] for column in sorted(columns)]
-        for top, columns in sorted(found.items())
-    }
+def _before(sizes: Longs) -> Longs:
+    """Return the sum of all sizes before each."""
+    return sizes.cumsum() - sizes
 
 
-def _packed(
-    bank: TileBank,
-    matrices: Floats | Singles,
-    members: list[int],
-    top: int,
-    place: int,
-    ends: _Ends,
-) -> tuple[Singles, Singles]:
-    """Return weights and lanes of one panel, which begins `place` registers below row `top`."""
-    last = members[-1]
-    bottom = min(top + PANEL, int(bank.row[last] + bank.rows[last]))
-    registers = -(-(bottom - top) // LANES) - place
-    start, width = top + place * LANES, int(bank.columns[last])
-    weight = np.zeros((registers * LANES, width), np.float32)
-    scale = np.zeros((QUANTITIES, registers * LANES), np.float32)
-    for tile in members:
-        row = int(bank.row[tile])
-        low, high = max(top, row), min(bottom, row + int(bank.rows[tile]))
-        inside, ports = slice(low - start, high - start), slice(low - row, high - row)
-        core = int(bank.core[tile])
-        gain = ends.gain[core, ports, None] * ends.weight[tile]
-        weight[inside] = matrices[tile, ports, :width] * gain
-        with np.errstate(over="ignore"):
-            scale[0, inside] = 1.0 / ends.step[tile]
-            scale[1, inside] = ends.unit[tile]
-            scale[2, inside] = ends.offset[core, ports] / ends.step[tile]
-            scale[3, inside] = ends.floor[core, ports] + ends.ranged[tile]
-            scale[4, inside] = ends.share[tile, ports]
-    packed = weight.reshape(registers, LANES, width).transpose(0, 2, 1)
-    together = scale.reshape(QUANTITIES, registers, LANES).transpose(1, 0, 2)
-    return packed.ravel(), together.ravel()
+def _first_seen(pairs: Longs) -> tuple[Longs, Longs]:
+    """Return numbers of pairs, counted as they are first seen, and the different ones in order."""
+    different, at, which = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(at)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return number[which.reshape(-1)], different[order]
 
 
 def padded_size(spatial: tuple[int, ...], stream: Stream) -> tuple[int, ...]:

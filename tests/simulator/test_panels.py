@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photonpu.hardware import Machine
+from photonpu.program.reordering import part
 from photonpu.program.tiles import bank, cut
+from photonpu.simulator import kernels_panels, reference_panels
 from photonpu.simulator.effects import together
 from photonpu.simulator.matrix import PhotonicMatrix
 from photonpu.simulator.panels import LANES, panels
@@ -69,6 +71,58 @@ def test_no_two_samples_of_a_vector_share_a_draw(ports: int) -> None:
     ]
     assert len(set(draws)) == len(draws)
     assert packed.panel[:, 5].sum() * LANES >= tiles.rows.sum()
+
+
+@given(
+    widths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    kind=st.sampled_from([np.float32, np.float64]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_pack_agrees_with_its_reference(widths: list[int], kind: type, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tiles, ports, quantities = len(widths), 9, 3
+    matrices: np.ndarray = rng.standard_normal((tiles, ports, ports)).astype(kind)
+    gain = rng.uniform(0.5, 2, (tiles, ports))
+    ends = rng.standard_normal((quantities, tiles, ports)).astype(np.float32)
+    pieces, begin, lane = [], 0, 0
+    for tile, width in enumerate(widths):
+        port = int(rng.integers(0, ports))
+        place = int(rng.integers(0, 40))
+        pieces.append((tile, port, rng.integers(0, ports - port + 1), width, place, begin, lane))
+        begin, lane = begin + 64 * width, lane + 64 * quantities
+    piece = np.array(pieces, np.int64)
+    fast = np.zeros(begin, np.float32), np.zeros(lane, np.float32)
+    slow = np.zeros(begin, np.float32), np.zeros(lane, np.float32)
+
+    kernels_panels.pack(matrices, gain, ends, piece, *fast)
+    reference_panels.pack(matrices, gain, ends, piece, *slow)
+
+    npt.assert_array_equal(fast[0], slow[0])
+    npt.assert_array_equal(fast[1], slow[1])
+
+
+def test_panels_of_some_tiles_of_a_bank_are_those_of_these_tiles_alone() -> None:
+    rng = np.random.default_rng(0)
+    cuts = [cut(rng.standard_normal((1, 100, 40)), 20) for _ in range(3)]
+    places = tuple(place for found, _ in cuts for place in found)
+    numbers = np.concatenate([found for _, found in cuts])
+    tiles, each = bank(places, numbers, "clements", 2), len(cuts[0][0])
+    receiver = Receiver(together([], (2, 20)), 127.0, 0.0, np.array([1, 2], np.uint32))
+    share = rng.uniform(0, 1, (len(tiles), 20))
+
+    packed = panels(tiles, numbers, (each, 2 * each), 1.0, receiver, 7, share)
+
+    alone = panels(
+        part(tiles, slice(each, 2 * each)),
+        numbers[each : 2 * each],
+        (0, each),
+        1.0,
+        receiver,
+        7,
+        share[each : 2 * each],
+    )
+    for name in ("weights", "panel", "group", "lanes", "spans"):
+        npt.assert_array_equal(getattr(packed, name), getattr(alone, name))
 
 
 def test_equal_weights_give_equal_outputs_in_tiles_of_any_scale() -> None:
