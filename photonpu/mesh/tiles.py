@@ -255,11 +255,11 @@ def single_matrices(
 
 def groups_of(core: Ints) -> tuple[Longs, Longs]:
     """Return (G, 8) tiles of one core each, and how many of them count: the last is repeated."""
-    groups, counts = [], []
+    groups, counts = [np.empty((0, TOGETHER), np.int64)], [np.empty(0, np.int64)]
     for number in np.unique(core):
         tiles = np.flatnonzero(core == number)
-        for first in range(0, len(tiles), TOGETHER):
-            some = tiles[first : first + TOGETHER]
-            groups.append(np.pad(some, (0, TOGETHER - len(some)), mode="edge"))
-            counts.append(len(some))
-    return np.array(groups, np.int64).reshape(-1, TOGETHER), np.array(counts, np.int64)
+        count = -(-len(tiles) // TOGETHER)
+        places = np.minimum(np.arange(TOGETHER * count), len(tiles) - 1)
+        groups.append(tiles[places].reshape(-1, TOGETHER))
+        counts.append(np.minimum(len(tiles) - TOGETHER * np.arange(count), TOGETHER))
+    return np.concatenate(groups), np.concatenate(counts)
