@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.compiler.graph import Graph, Node
+from photonpu.compiler.ranges import Rule, adc_ranges, input_range_of
+from photonpu.compiler.spread import Spread
 from photonpu.hardware import Machine
 from photonpu.program import ReprogrammedStep, factors
 from photonpu.program.tiles import bank, blocks, cut, held_phases, one_blas_thread
@@ -116,17 +118,17 @@ class FactorRanges:
 
     Attributes
     ----------
-    largest_input
-        Largest absolute number of the factor that streams.
-    largest_sums
-        (T,) for each tile of a matrix the largest absolute partial sum over all matrices, in
+    inputs
+        Numbers of the factor that streams, one group.
+    sums
+        For each tile of a matrix, or each of its rows, the partial sums over all matrices, in
         units of the tile's scale.
     phase_pi
         Mean over the tiles of the sum of their wrapped phases, in units of pi.
     """
 
-    largest_input: float
-    largest_sums: NDArray[np.float64]
+    inputs: Spread
+    sums: Spread
     phase_pi: float
 
 
@@ -134,9 +136,10 @@ def measure(
     product: ActivationProduct,
     values: Mapping[str, Array],
     machine: Machine,
+    rule: Rule,
     known: FactorRanges | None = None,
 ) -> FactorRanges:
-    """Return the ranges that a product needs in one run of the float network.
+    """Return what the ranges of a product depend on, in one run of the float network.
 
     Parameters
     ----------
@@ -146,6 +149,8 @@ def measure(
         Every tensor of the run.
     machine
         Its ports and topology count.
+    rule
+        Says what of the numbers is asked for.
     known
         What earlier runs found, which is widened.
     """
@@ -154,13 +159,17 @@ def measure(
     tiles = np.stack([cut(matrix[None], machine.mesh.ports)[1] for matrix in held])
     with one_blas_thread():
         scale = np.asarray(np.linalg.svd(tiles, compute_uv=False)[..., 0], np.float64)
-        sums = _largest_sums(streamed, tiles, scale, entry, product, machine)
-    largest = float(np.abs(streamed).max())
+        if rule.counts or rule.per == "row":
+            sums = _sums(streamed, tiles, scale, entry, product, machine, rule)
+        else:
+            sums = Spread(_largest_sums(streamed, tiles, scale, entry, product, machine))
+    inputs = Spread(np.abs(streamed).max(keepdims=True).ravel())
+    if rule.counts:
+        whole = streamed.astype(np.float32).reshape(1, -1)
+        inputs = Spread.of(whole, np.array([0, 1]), rule.counts)
     if known is None:
-        return FactorRanges(largest, sums, _mean_phase(tiles, machine))
-    return FactorRanges(
-        max(known.largest_input, largest), np.maximum(known.largest_sums, sums), known.phase_pi
-    )
+        return FactorRanges(inputs, sums, _mean_phase(tiles, machine))
+    return FactorRanges(known.inputs.joined(inputs), known.sums.joined(sums), known.phase_pi)
 
 
 def _largest_sums(
@@ -183,6 +192,32 @@ def _largest_sums(
     return largest
 
 
+def _sums(
+    streamed: NDArray[np.float64],
+    tiles: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    entry: NDArray[np.intp],
+    product: ActivationProduct,
+    machine: Machine,
+    rule: Rule,
+) -> Spread:
+    """Return how large outputs are for each tile of a matrix, or each row of one."""
+    places = blocks(1, product.rows, product.columns, machine.mesh.ports)
+    rows = [place.rows for place in places]
+    first = np.cumsum([0, *rows]) if rule.per == "row" else np.arange(len(places) + 1)
+    parts = []
+    for t, place in enumerate(places):
+        unit = np.where(scale[:, t] > 0, scale[:, t], 1.0)
+        inputs = streamed[:, :, place.column : place.column + place.columns]
+        matrix = (tiles[:, t, : place.rows, : place.columns] / unit[:, None, None])[entry]
+        outputs = (matrix @ inputs.transpose(0, 2, 1)).astype(np.float32)
+        numbers = np.ascontiguousarray(outputs.transpose(1, 0, 2)).reshape(place.rows, -1)
+        starts = np.arange(place.rows + 1) if rule.per == "row" else np.array([0, place.rows])
+        groups = np.arange(first[t], first[t + 1])
+        parts.append((groups, Spread.of(numbers, starts, rule.counts)))
+    return Spread.placed(parts, int(first[-1]), rule.counts)
+
+
 def _mean_phase(tiles: NDArray[np.float64], machine: Machine) -> float:
     """Decompose some of the tiles of all matrices, and return the mean sum of their phases."""
     ports = machine.mesh.ports
@@ -198,13 +233,18 @@ def step(
     product: ActivationProduct,
     ranges: FactorRanges,
     shapes: Mapping[str, tuple[int, ...]],
-    ports: int,
+    machine: Machine,
+    rule: Rule,
 ) -> ReprogrammedStep:
     """Build the step of one product of two activations."""
-    input_range = ranges.largest_input if ranges.largest_input > 0 else 1.0
-    adc_range = ranges.largest_sums / input_range
+    ports = machine.mesh.ports
+    input_range = input_range_of(ranges.inputs, rule, machine)
+    rows = [place.rows for place in blocks(1, product.rows, product.columns, ports)]
     # What calibration saw nothing of gets a range that nothing can overrun: |W x| <= |W| |x|.
-    adc_range[adc_range == 0] = math.sqrt(min(product.columns, ports))
+    widest = np.full(len(rows), math.sqrt(min(product.columns, ports)))
+    adc_range = adc_ranges(
+        widest, [ranges.sums], np.full(len(rows), input_range), rows, rule, machine
+    )
     return ReprogrammedStep(
         name=node.name,
         op=node.op,

@@ -1,8 +1,8 @@
 """Ranges from data: what the input DACs and the ADCs of each layer must represent.
 
 The float network runs on sample data in onnxruntime, the input of every photonic node is read
-out, and the largest input and the largest partial sum of each tile are kept (min-max
-calibration; Jacob et al., arXiv:1712.05877).
+out, and how large inputs and the partial sums of tiles are is kept: the largest of them, or their
+histograms where the rule of `photonpu.compiler.ranges` asks for more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu import keyed
+from photonpu.compiler.ranges import Rule
+from photonpu.compiler.spread import Spread
 from photonpu.errors import InputError
 from photonpu.program import Geometry, Stream, TensorInfo, windows
 from photonpu.program.tiles import Block
@@ -40,14 +42,14 @@ class Ranges:
 
     Attributes
     ----------
-    largest_input
-        Largest absolute input.
-    largest_sums
-        For each stream (T,) the largest absolute partial sum of each tile.
+    inputs
+        Its inputs, one group.
+    sums
+        For each stream the partial sums of each tile, or of each row of each tile.
     """
 
-    largest_input: float
-    largest_sums: tuple[NDArray[np.float64], ...]
+    inputs: Spread
+    sums: tuple[Spread, ...]
 
 
 def feeds(
@@ -130,8 +132,8 @@ def _samples(info: TensorInfo, data: Array) -> Iterator[Array]:
         )
 
 
-def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles]) -> Ranges:
-    """Return the ranges that one input tensor asks for.
+def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles], rule: Rule) -> Ranges:
+    """Return how large inputs and partial sums are for one input tensor.
 
     Parameters
     ----------
@@ -141,15 +143,21 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles]) -> Ranges:
         Its geometry.
     layers
         The tiles of each of its streams.
+    rule
+        Says what of it is asked for.
     """
     single = np.asarray(x, np.float32)
     form = windows.channels_form(single, geometry)
     sums = []
     for stream, tiles in zip(geometry.streams, layers, strict=True):
         chosen, thinned = windows.thinned(form, stream, VECTORS)
-        sums.append(_largest_sums(_vectors(chosen, geometry, thinned), tiles))
-    largest = float(np.abs(single).max()) if single.size else 0.0
-    return Ranges(largest, tuple(sums))
+        vectors = _vectors(chosen, geometry, thinned)
+        if rule.counts or rule.per == "row":
+            sums.append(_sums(vectors, tiles, rule))
+        else:
+            sums.append(Spread(_largest_sums(vectors, tiles)))
+    whole = np.ascontiguousarray(single).reshape(1, -1)
+    return Ranges(Spread.of(whole, np.array([0, 1]), rule.counts), tuple(sums))
 
 
 def _vectors(form: NDArray[np.float32], geometry: Geometry, stream: Stream) -> NDArray[np.float32]:
@@ -191,12 +199,9 @@ def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.floa
     largest = np.zeros(len(tiles.places))
     if not len(vectors):
         return largest
-    shared: dict[tuple[int, int], list[int]] = {}
-    for index, place in enumerate(tiles.places):
-        shared.setdefault((place.column, place.columns), []).append(index)
-    for (column, width), members in shared.items():
+    for members, weight in _blocks(tiles):
+        column, width = tiles.places[members[0]].column, tiles.places[members[0]].columns
         heights = [tiles.places[i].rows for i in members]
-        weight = np.concatenate([tiles.numbers[i, : tiles.places[i].rows, :width] for i in members])
         outputs = vectors[:, column : column + width] @ weight.T.astype(np.float32)
         peaks = np.maximum(outputs.max(axis=0), -outputs.min(axis=0))
         starts = np.cumsum([0, *heights[:-1]])
@@ -204,11 +209,35 @@ def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.floa
     return largest
 
 
+def _blocks(tiles: Tiles) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
+    """Yield the tiles that read the same inputs, and their matrices one below the other."""
+    shared: dict[tuple[int, int], list[int]] = {}
+    for index, place in enumerate(tiles.places):
+        shared.setdefault((place.column, place.columns), []).append(index)
+    for (_, width), members in shared.items():
+        parts = [tiles.numbers[i, : tiles.places[i].rows, :width] for i in members]
+        yield members, np.concatenate(parts)
+
+
+def _sums(vectors: NDArray[np.float32], tiles: Tiles, rule: Rule) -> Spread:
+    """Return how large the outputs of each tile, or of each of its rows, are over some vectors."""
+    rows = np.array([place.rows for place in tiles.places])
+    first = np.cumsum([0, *rows]) if rule.per == "row" else np.arange(len(rows) + 1)
+    parts = []
+    for members, weight in _blocks(tiles):
+        low, width = tiles.places[members[0]].column, tiles.places[members[0]].columns
+        outputs = weight.astype(np.float32) @ vectors[:, low : low + width].T
+        groups = np.concatenate([np.arange(first[i], first[i + 1]) for i in members])
+        heights = np.ones(len(groups), int) if rule.per == "row" else rows[members]
+        parts.append((groups, Spread.of(outputs, np.cumsum([0, *heights]), rule.counts)))
+    return Spread.placed(parts, int(first[-1]), rule.counts)
+
+
 def widen(one: Ranges | None, other: Ranges) -> Ranges:
     """Return ranges that hold what either holds."""
     if one is None:
         return other
     return Ranges(
-        max(one.largest_input, other.largest_input),
-        tuple(np.maximum(a, b) for a, b in zip(one.largest_sums, other.largest_sums, strict=True)),
+        one.inputs.joined(other.inputs),
+        tuple(a.joined(b) for a, b in zip(one.sums, other.sums, strict=True)),
     )

@@ -29,6 +29,7 @@ from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.placement import Layer, Observed, lowered, measured, observe
 from photonpu.compiler.profiler import Profiler
+from photonpu.compiler.ranges import Rule, adc_ranges, input_range_of
 from photonpu.compiler.untrusted.checked import Checked
 from photonpu.compiler.untrusted.limits import DEFAULT, Limits
 from photonpu.errors import InputError, ModelError, PhotonpuWarning, UnsupportedModelError
@@ -70,6 +71,8 @@ def compile(
     programming: str = "local",
     rounding: str = "nearest",
     assignment: str = "round-robin",
+    calibration_method: str = "max",
+    calibration_per: str = "tile",
 ) -> Program:
     """Compile a network for a machine, or for one chip of it.
 
@@ -108,6 +111,13 @@ def compile(
         ``"nearest"``, or ``"absorbed"``: later columns make up for the rounding of earlier ones.
     assignment
         ``"round-robin"``, or ``"best"``: tiles go to the cores of the chip that suit them.
+    calibration_method
+        How ranges follow from the samples: ``"max"``, nothing is clipped; ``"percentile"`` or
+        ``"percentile:99.9"`` of absolute values (99.99 if nobody says); ``"mse"``, the least
+        squared error of rounding and clipping together, for the bits of the machine's converters.
+    calibration_per
+        What has an ADC range of its own: each ``"tile"``, each ``"row"`` of a tile (each output
+        port), or each ``"layer"``. Input DACs have one a layer.
 
     Returns
     -------
@@ -121,9 +131,11 @@ def compile(
     UnsupportedModelError
         Neither the mesh nor the digital unit can run it.
     InputError
-        The calibration data do not fit, or a name of `keep_digital` or `only` matches no node.
+        The calibration data do not fit, a name of `keep_digital` or `only` matches no node, or
+        an option has no such value.
     """
     machine = Machine.of(machine)
+    rule = Rule.of(calibration_method, calibration_per)
     for_chip = _for_chip(chip, machine, programming, rounding, assignment)
     choice = Choice.of(keep_digital, only, activation_products)
     limits = reader.limits_of(model, limits)
@@ -140,24 +152,25 @@ def compile(
     layers, products = lowered(graph, machine, observed, choice, kept)
     again = samples if float_network.lean else samples[1:]
     runs = chain([] if float_network.lean else [first], map(float_network.run, again))
-    ranges, factor_ranges = measured(layers, products, runs, machine)
+    ranges, factor_ranges = measured(layers, products, runs, machine, rule)
     on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
-        **_photonic_steps(layers, ranges, observed),
+        **_photonic_steps(layers, ranges, observed, machine, rule),
         **{
             pair.node.name: activations.step(
                 pair.node,
                 pair.product,
                 factor_ranges[pair.node.name],
                 observed.shapes,
-                machine.mesh.ports,
+                machine,
+                rule,
             )
             for pair in products
         },
     }
     steps = _steps(graph, on_mesh, observed)
-    notes = _notes(calibration is None, held_batch, on_mesh)
+    notes = _notes(calibration is None, held_batch, on_mesh, rule)
     tiles, made = for_chip(
-        _bank(layers, ranges, machine),
+        _bank(layers, ranges, machine, rule),
         [
             span
             for step in on_mesh.values()
@@ -256,30 +269,32 @@ def shapes_of(
     return {name: np.shape(calibration[name]) for name in free if name in calibration}
 
 
-def _bank(layers: list[Layer], ranges: Mapping[str, Ranges], machine: Machine) -> TileBank:
+def _bank(
+    layers: list[Layer], ranges: Mapping[str, Ranges], machine: Machine, rule: Rule
+) -> TileBank:
     """Decompose the tiles of all layers, stream by stream, and set the ranges of their ADCs."""
     streams = [(part.places, part.numbers) for layer in layers for part in layer.tiles]
     phases = bank_all(streams, machine.mesh.ports, machine.mesh.topology, machine.cores)
-    adc_range, first = phases.adc_range.copy(), 0
+    adc_range, first = [], 0
     for layer in layers:
         found = ranges[layer.node.name]
-        for largest in found.largest_sums:
-            part = slice(first, first + len(largest))
-            unit = phases.scale[part] * _input_range(found)
-            # A tile whose outputs were all zero keeps the range that nothing can overrun.
-            known = (largest > 0) & (unit > 0)
-            np.divide(largest, unit, out=adc_range[part], where=known)
-            first = part.stop
-    return replace(phases, adc_range=adc_range)
-
-
-def _input_range(found: Ranges) -> float:
-    """Return the full scale of a layer's input DACs; 1 where calibration saw only zeros."""
-    return found.largest_input if found.largest_input > 0 else 1.0
+        rows = [place.rows for part in layer.tiles for place in part.places]
+        span = slice(first, first + len(rows))
+        unit = phases.scale[span] * input_range_of(found.inputs, rule, machine)
+        widest = phases.adc_range[span]
+        adc_range.append(adc_ranges(widest, found.sums, unit, rows, rule, machine))
+        first = span.stop
+    if not adc_range:
+        return phases
+    return replace(phases, adc_range=np.concatenate(adc_range))
 
 
 def _photonic_steps(
-    layers: list[Layer], ranges: Mapping[str, Ranges], observed: Observed
+    layers: list[Layer],
+    ranges: Mapping[str, Ranges],
+    observed: Observed,
+    machine: Machine,
+    rule: Rule,
 ) -> dict[str, PhotonicStep]:
     """Build the steps of products with constant matrices, and give each its tiles of the bank."""
     photonic = {}
@@ -290,7 +305,8 @@ def _photonic_steps(
             tiles.append((first, first + len(part.places)))
             first += len(part.places)
         name = layer.node.name
-        photonic[name] = _photonic_step(layer, tuple(tiles), ranges[name], observed)
+        full_scale = input_range_of(ranges[name].inputs, rule, machine)
+        photonic[name] = _photonic_step(layer, tuple(tiles), full_scale, observed)
     return photonic
 
 
@@ -308,7 +324,7 @@ def _steps(
 
 
 def _photonic_step(
-    layer: Layer, tiles: tuple[tuple[int, int], ...], ranges: Ranges, observed: Observed
+    layer: Layer, tiles: tuple[tuple[int, int], ...], input_range: float, observed: Observed
 ) -> PhotonicStep:
     """Build the step of one photonic node."""
     geometry, node = layer.product.geometry, layer.node
@@ -324,7 +340,7 @@ def _photonic_step(
         geometry=geometry,
         tiles=tiles,
         vectors=vectors,
-        input_range=_input_range(ranges),
+        input_range=input_range,
         bias=None if bias is None else bias.astype(np.float32),
         in_elements=int(np.prod(shape)),
         out_elements=int(np.prod(out_shape)),
@@ -360,7 +376,9 @@ def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: Obser
     )
 
 
-def _notes(uncalibrated: bool, held_batch: str, on_mesh: Collection[str]) -> tuple[str, ...]:
+def _notes(
+    uncalibrated: bool, held_batch: str, on_mesh: Collection[str], rule: Rule
+) -> tuple[str, ...]:
     """Say what a user would want to know; warn where no data set ranges, or the batch is fixed."""
     notes = []
     if held_batch:
@@ -373,6 +391,8 @@ def _notes(uncalibrated: bool, held_batch: str, on_mesh: Collection[str]) -> tup
         )
         warnings.warn(note, PhotonpuWarning, stacklevel=3)
         notes.append(note)
+    if rule != Rule():
+        notes.append(f"converter ranges were set by {rule}")
     if not on_mesh:
         notes.append("no operator of this model runs on the mesh")
     return tuple(notes)

@@ -15,6 +15,7 @@ from photonpu.compiler.calibrate import Ranges, Tiles
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
+from photonpu.compiler.ranges import Rule
 from photonpu.hardware import Machine
 from photonpu.program.tiles import cut, one_blas_thread
 
@@ -108,8 +109,9 @@ def measured(
     products: list[Factors],
     runs: Iterable[Iterable[tuple[str, Array]]],
     machine: Machine,
+    rule: Rule,
 ) -> tuple[dict[str, Ranges], dict[str, FactorRanges]]:
-    """Return the range that each product needs over all runs of the float network.
+    """Return what the ranges of each product depend on, over all runs of the float network.
 
     A run gives its tensors one by one; none is held that no product waits for.
     """
@@ -122,14 +124,14 @@ def measured(
             for layer in layers:
                 if layer.product.input == name:
                     with one_blas_thread():
-                        found = calibrate.measure(value, layer.product.geometry, layer.tiles)
+                        found = calibrate.measure(value, layer.product.geometry, layer.tiles, rule)
                     ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
             for pair, names in waiting:
                 if name in names:
                     held[name] = value
                     if names <= held.keys():
                         factor_ranges[pair.node.name] = activations.measure(
-                            pair.product, held, machine, factor_ranges.get(pair.node.name)
+                            pair.product, held, machine, rule, factor_ranges.get(pair.node.name)
                         )
             open_names = {n for _, names in waiting if not names <= held.keys() for n in names}
             held = {n: v for n, v in held.items() if n in open_names}

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from photonpu.errors import MachineError, ProgramError
 from photonpu.hardware import Chip, Machine
 from photonpu.hardware.chip import ARRAYS as CHIP_ARRAYS
+from photonpu.program.consistency import problem
 from photonpu.program.geometry import Geometry
 from photonpu.program.values import (
     HostOperator,
@@ -32,10 +33,10 @@ from photonpu.program.values import (
 )
 from photonpu.storage import atomic_write
 
-SCHEMA = 1
+SCHEMA = 2
+_FIRST_SCHEMA = 1  # knows no range of an output port of its own, and is written without one
 _KEY = "photonpu"
 _UNITS = "phases rad; scale in units of the weights; adc_range in units of scale * input_range"
-_INTEGERS = {"row", "column", "rows", "columns", "core", "turn"}
 
 Name = Annotated[str, Field(max_length=4096)]
 Count = Annotated[int, Field(ge=0, le=2**62)]
@@ -168,7 +169,7 @@ def save(program: Program, path: str | Path) -> None:
         arrays |= {f"chip/{name}": array for name, array in made.chip.arrays.items()}
         arrays |= {"programming/unreachable": made.unreachable, "programming/error": made.error}
     header = _Header(
-        schema_version=SCHEMA,
+        schema_version=_schema(program),
         units=_UNITS,
         name=program.name,
         machine=program.machine.to_toml(),
@@ -187,6 +188,12 @@ def save(program: Program, path: str | Path) -> None:
         file.write(data)
 
     atomic_write(path, write)
+
+
+def _schema(program: Program) -> int:
+    """Return the first schema that holds a program: older versions read what they can."""
+    ranges = [program.tiles.adc_range, *(step.adc_range for step in program.reprogrammed_steps)]
+    return SCHEMA if any(found.ndim > 1 for found in ranges) else _FIRST_SCHEMA
 
 
 def _json(header: _Header) -> str:
@@ -256,10 +263,10 @@ def load(path: str | Path) -> Program:
     """
     header, arrays = _read(Path(path))
     where = f"program '{path}'"
-    if header.schema_version != SCHEMA:
+    if not _FIRST_SCHEMA <= header.schema_version <= SCHEMA:
         raise ProgramError(
-            f"{where}: its schema is {header.schema_version} and this photonpu reads {SCHEMA}: "
-            "compile the model again"
+            f"{where}: its schema is {header.schema_version} and this photonpu reads "
+            f"{_FIRST_SCHEMA} to {SCHEMA}: compile the model again"
         )
     for name, array in arrays.items():
         array.flags.writeable = False
@@ -289,9 +296,9 @@ def load(path: str | Path) -> Program:
         notes=header.notes,
         programming=made,
     )
-    problem = _problem(program)
-    if problem or arrays:
-        reason = problem or f"array '{next(iter(arrays))}' belongs to no step"
+    found = problem(program)
+    if found or arrays:
+        reason = found or f"array '{next(iter(arrays))}' belongs to no step"
         raise ProgramError(f"{where}: {reason}: compile again")
     return program
 
@@ -360,79 +367,3 @@ def _step(entry: _Photonic | _Reprogrammed | _Host, arrays: Arrays) -> Step:
         bias=arrays.pop(f"bias/{entry.name}", None),
         correction=arrays.pop(f"correction/{entry.name}", None),
     )
-
-
-def _problem(program: Program) -> str | None:
-    """Return what in a program contradicts itself; None if nothing does."""
-    bank, machine = program.tiles, program.machine
-    count, ports, mzis = len(bank), machine.mesh.ports, machine.mesh.mzis
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(TileBank.__dataclass_fields__, (count,))
-    shapes |= {"theta": (count, 2, mzis), "phi": (count, 2, mzis)}
-    shapes |= {"psi": (count, 2, ports), "attenuator": (count, ports)}
-    for name, shape in shapes.items():
-        array, kind = getattr(bank, name), np.int32 if name in _INTEGERS else np.float64
-        if array.shape != shape or array.dtype != kind:
-            return (
-                f"array 'tiles/{name}' is {array.dtype} {array.shape}, not {kind.__name__} {shape}"
-            )
-    if count and not (bank.core.min() >= 0 and bank.core.max() < machine.cores):
-        return f"a tile runs on a core that the machine of {machine.cores} has not"
-    made = program.programming
-    if made is not None:
-        sizes = made.chip.cores, made.chip.ports, made.chip.splitter_in.shape[2]
-        if sizes != (machine.cores, ports, mzis):
-            return f"its chip is of another size than its machine: {sizes}"
-        if made.unreachable.shape != (count,) or made.error.shape != (count,):
-            return "how its tiles were programmed is told for another number of tiles"
-    names = [step.name for step in program.steps]
-    if len(set(names)) != len(names):
-        return "two steps have one name"
-    found = [
-        *(_step_problem(step, bank) for step in program.photonic_steps),
-        *(_factor_problem(step, ports) for step in program.reprogrammed_steps),
-    ]
-    return next(filter(None, found), None)
-
-
-def _factor_problem(step: ReprogrammedStep, ports: int) -> str | None:
-    """Return what is wrong with one product of two activations; None if nothing is."""
-    tiles = -(-step.rows // ports) * -(-step.columns // ports)
-    if step.adc_range.dtype != np.float64 or step.adc_range.shape != (tiles,):
-        return (
-            f"step '{step.name}': the ranges of its ADCs are {step.adc_range.dtype} "
-            f"{step.adc_range.shape}, not float64 ({tiles},)"
-        )
-    if not (step.adc_range > 0).all():
-        return f"step '{step.name}': the range of an ADC is not positive"
-    return None
-
-
-def _step_problem(step: PhotonicStep, bank: TileBank) -> str | None:
-    """Return what is wrong with one photonic step; None if nothing is."""
-    geometry, where = step.geometry, f"step '{step.name}'"
-    if not len(geometry.streams) == len(step.tiles) == len(step.vectors):
-        return f"{where}: {len(geometry.streams)} streams and {len(step.tiles)} ranges of tiles"
-    if step.bias is not None and step.bias.shape != (geometry.out_channels,):
-        return f"{where}: its bias has shape {step.bias.shape}, not ({geometry.out_channels},)"
-    if step.correction is not None and step.correction.shape != (2, geometry.out_channels):
-        return (
-            f"{where}: its correction has shape {step.correction.shape}, "
-            f"not (2, {geometry.out_channels})"
-        )
-    for stream, (first, last) in zip(geometry.streams, step.tiles, strict=True):
-        if not first <= last <= len(bank):
-            return f"{where}: tiles {first} to {last} of {len(bank)}"
-        rows, columns = geometry.matrix_shape(stream)
-        inside = slice(first, last)
-        begin = np.minimum(bank.row[inside], bank.column[inside])
-        size = np.minimum(bank.rows[inside], bank.columns[inside])
-        widest = np.maximum(bank.rows[inside], bank.columns[inside])
-        if (
-            (begin < 0).any()
-            or (size < 1).any()
-            or (widest > bank.ports).any()
-            or (bank.row[inside] + bank.rows[inside] > rows).any()
-            or (bank.column[inside] + bank.columns[inside] > columns).any()
-        ):
-            return f"{where}: a tile lies outside its matrix of {rows} x {columns}"
-    return None

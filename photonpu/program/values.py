@@ -56,7 +56,7 @@ class TileBank:
         (T,) the core it runs on, and when: turns of one stream follow one another.
     adc_range
         (T,) full scale of the ADC: the largest partial sum that is represented, in units of
-        ``scale * input_range``.
+        ``scale * input_range``; or (T, N), where each output port has its own.
     """
 
     theta: Floats
@@ -80,6 +80,12 @@ class TileBank:
     def ports(self) -> int:
         """Ports of a tile."""
         return int(self.psi.shape[2])
+
+    @property
+    def port_ranges(self) -> Floats:
+        """Full scale of the ADC of each output port, (T, N), as `adc_range`."""
+        ranges = self.adc_range.reshape(len(self), -1) if len(self) else np.empty((0, 1))
+        return np.broadcast_to(ranges, (len(self), self.ports))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,7 @@ class ReprogrammedStep:
     input_range
         Full scale of the input DAC: the largest absolute input that is represented.
     adc_range
-        (T,) for each tile of a matrix the full scale of the ADC, as in a `TileBank`.
+        (T,) for each tile of a matrix the full scale of the ADC, or (T, N), as in a `TileBank`.
     phase_pi
         Sum of the wrapped phases of a tile in units of pi, the mean over the calibration.
     in_elements, out_elements

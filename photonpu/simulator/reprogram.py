@@ -133,5 +133,5 @@ def programmed(
         tiles,
         core=(order % machine.cores).astype(np.int32),
         turn=(order // machine.cores).astype(np.int32),
-        adc_range=np.tile(step.adc_range, len(matrices)),
+        adc_range=np.concatenate([step.adc_range] * len(matrices)),
     )

@@ -46,7 +46,8 @@ class LayerTrace:
         Share of its partial sums beyond the range of their ADC, before noise of the detector;
         None without an ADC, and for a product of two activations.
     adc_use
-        Largest partial sum of a tile over the range of its ADC, the mean over the tiles.
+        Largest partial sum of a tile over the range of its ADC, the mean over the tiles; of a tile
+        with ranges for each row that of the row that uses its own most.
     """
 
     name: str
@@ -253,9 +254,9 @@ def _add_samples(
             block = matrices[tile, :rows, :columns].astype(np.float32)
             sizes = np.abs(fields[:, first : first + columns] @ block.T)
             sums.samples += sizes.size
-            sums.samples_clipped += int(np.count_nonzero(sizes > bank.adc_range[tile]))
-            largest = float(sizes.max()) if sizes.size else 0.0
-            shares.append(largest / float(bank.adc_range[tile]))
+            ranges = bank.port_ranges[tile, :rows]
+            sums.samples_clipped += int(np.count_nonzero(sizes > ranges))
+            shares.append(float((sizes / ranges).max(initial=0.0)))
     return np.array(shares)
 
 
