@@ -1,4 +1,4 @@
-"""A named table, filled by decorator, that says "did you mean" for a wrong name."""
+"""A named table, filled by decorator, that answers a wrong name with those that it has."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Registry(Mapping[str, T], Generic[T]):
     >>> SHAPES = Registry[type]("shape")
     >>> @SHAPES.register("round")
     ... class Round: ...
-    >>> SHAPES["rond"]
+    >>> SHAPES["oval"]
     Traceback (most recent call last):
-    photonpu.registry.UnknownNameError: no shape is called 'rond'; did you mean 'round'?
+    photonpu.registry.UnknownNameError: no shape is called 'oval'; there are: round
     """
 
     def __init__(self, kind: str) -> None:
@@ -60,14 +60,14 @@ class Registry(Mapping[str, T], Generic[T]):
         return enter
 
     def __getitem__(self, name: str) -> T:
-        """Return the entry, or raise `UnknownNameError` with the nearest name."""
+        """Return the entry, or raise `UnknownNameError` with the nearest name and all others."""
         try:
             return self._entries[name]
         except KeyError:
             pass
-        raise UnknownNameError(
-            f"no {self.kind} is called '{name}'{did_you_mean(name, self._entries)}"
-        )
+        guess, known = did_you_mean(name, self._entries), ", ".join(self._entries)
+        there = f"{' T' if guess else '; t'}here are: {known}" if known else ""
+        raise UnknownNameError(f"no {self.kind} is called '{name}'{guess}{there}")
 
     def __contains__(self, name: object) -> bool:
         """Say whether there is such an entry, without looking for others like it."""

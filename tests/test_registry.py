@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from photonpu.errors import PhotonpuError
@@ -37,15 +39,20 @@ def test_names_keep_the_order_of_registration(shapes: Registry[int]) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one(shapes: Registry[int]) -> None:
-    with pytest.raises(
-        UnknownNameError, match=r"^no shape is called 'squar'; did you mean 'square'\?$"
-    ):
+    message = "no shape is called 'squar'; did you mean 'square'? There are: triangle, square"
+    with pytest.raises(UnknownNameError, match=f"^{re.escape(message)}$"):
         shapes["squar"]
 
 
-def test_a_name_near_to_nothing_gets_no_suggestion(shapes: Registry[int]) -> None:
-    with pytest.raises(UnknownNameError, match=r"^no shape is called 'xyz'$"):
+def test_a_name_near_to_nothing_is_answered_with_all_names(shapes: Registry[int]) -> None:
+    message = "no shape is called 'xyz'; there are: triangle, square"
+    with pytest.raises(UnknownNameError, match=f"^{message}$"):
         shapes["xyz"]
+
+
+def test_an_empty_table_offers_nothing() -> None:
+    with pytest.raises(UnknownNameError, match="^no shape is called 'xyz'$"):
+        Registry[int]("shape")["xyz"]
 
 
 def test_an_unknown_name_is_both_our_error_and_a_key_error(shapes: Registry[int]) -> None:

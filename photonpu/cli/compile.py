@@ -64,7 +64,7 @@ def compile_model(
     from photonpu.cli.summary import describe, describe_text
     from photonpu.compiler import compile
     from photonpu.compiler.inspection import inspect
-    from photonpu.compiler.stages import stage_text
+    from photonpu.compiler.stages import STAGES, stage_text
     from photonpu.report.annotate import annotated, save
     from photonpu.simulator import estimate
     from photonpu.sweep.runner import unranged
@@ -77,6 +77,8 @@ def compile_model(
             raise typer.BadParameter(
                 "with --stop-after no program is written: leave it out", param_hint=option
             )
+    if stop_after is not None:
+        STAGES[stop_after]  # or say at once that there is none
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     _keep_apart({"MODEL": Path(model), "--output": path, "--annotate": annotate})
     ranges = None if calibration is None else read_arrays(calibration)

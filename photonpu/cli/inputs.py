@@ -11,7 +11,6 @@ from photonpu.errors import DataError, InputError, ModelError, ProgramError
 
 if TYPE_CHECKING:
     import numpy as np
-    import onnx
     from numpy.typing import NDArray
 
     from photonpu.cli.options import Reading
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from photonpu.models.datasets import Dataset
     from photonpu.program import Program
 
-    Model = Path | onnx.ModelProto | Checked
     Arrays = NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
 
 SHIPPED = "shipped"
@@ -100,7 +98,7 @@ def read_model(
     *,
     calibration: Arrays | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-) -> Model:
+) -> Checked:
     """Return the model in the file that `name` names, checked, or the network of the zoo.
 
     Files are read in a child process of bounded means unless they are trusted; what comes with
@@ -113,21 +111,23 @@ def read_model(
     InputError
         A limit is no positive number.
     """
+    from photonpu.compiler import reader
+    from photonpu.compiler.untrusted import sandbox
+    from photonpu.compiler.untrusted.checked import Checked
+    from photonpu.compiler.untrusted.limits import Limits
     from photonpu.models.zoo import MODELS, build, model_path
     from photonpu.registry import did_you_mean
 
+    limits = Limits(**reading.limits)  # type: ignore[arg-type]
     if Path(name).exists():
-        from photonpu.compiler.untrusted import sandbox
-        from photonpu.compiler.untrusted.limits import Limits
-
-        limits = Limits(**reading.limits)  # type: ignore[arg-type]
         if reading.trust:
             return sandbox.read_trusted(name, limits=limits)
         return sandbox.read_confined(
             name, limits=limits, shapes=shapes, samples=_shapes_of(calibration)
         )
     if name in MODELS:
-        return build(name) if MODELS[name].file is None else model_path(name)
+        known = build(name) if MODELS[name].file is None else model_path(name)
+        return Checked(reader.read(known, limits=limits), name, limits)
     guess = did_you_mean(name, MODELS) or "; `photonpu models` lists those that come with photonpu"
     raise ModelError(f"'{name}': no such file, and no model is called so{guess}")
 
@@ -214,7 +214,7 @@ def read_choice(
 
 
 def read_program(
-    source: str | Model,
+    source: str | Checked,
     machine: str | None,
     settings: Sequence[str] | None,
     reading: Reading,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from photonpu.compiler.untrusted.checked import Checked
     from photonpu.models.datasets import Dataset
     from photonpu.models.scores import Evaluation
     from photonpu.simulator import Session
@@ -131,7 +132,7 @@ def simulate(
         note(f"calibrated on {len(ranges)} images of the dataset, not on masks", quiet=quiet)
     shapes = inputs.read_shapes(shape)
     inputs.read_machine(machine, settings)  # what is wrong with it need not wait for the model
-    source: str | inputs.Model = model
+    source: str | Checked = model
     if compiles:
         source = inputs.read_model(model, reading, calibration=ranges, shapes=shapes)
     float_network = None if isinstance(source, str) else source

@@ -14,6 +14,7 @@ from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.lanes import Digital, OnMesh, lanes
 from photonpu.compiler.pipeline import Array, compile, shapes_of, simplified
 from photonpu.compiler.untrusted.checked import Checked
+from photonpu.compiler.untrusted.limits import DEFAULT, Limits
 from photonpu.hardware import Machine
 from photonpu.program import Stream
 from photonpu.registry import Registry
@@ -31,6 +32,11 @@ class Source:
     calibration: Array | Mapping[str, Array] | None = None
     shapes: Mapping[str, Sequence[int]] | None = None
     choice: Choice = EVERYTHING
+    limits: Limits = DEFAULT
+
+    def proto(self) -> onnx.ModelProto:
+        """Return the model, checked."""
+        return reader.read(self.model, limits=self.limits)
 
     def shapes_for(self, proto: onnx.ModelProto) -> dict[str, Sequence[int]]:
         """Return the shapes that the inputs get, by hand or by the calibration data."""
@@ -38,13 +44,13 @@ class Source:
 
     def graph(self) -> Graph:
         """Return the graph after all passes."""
-        proto = reader.read(self.model)
-        return simplified(proto, self.shapes_for(proto), reader.limits_of(self.model, None))
+        proto = self.proto()
+        return simplified(proto, self.shapes_for(proto), self.limits)
 
     def lanes(self) -> tuple[OnMesh | Digital, ...]:
         """Return what becomes of each node of that graph."""
-        proto = reader.read(self.model)
-        graph = simplified(proto, self.shapes_for(proto), reader.limits_of(self.model, None))
+        proto = self.proto()
+        graph = simplified(proto, self.shapes_for(proto), self.limits)
         kept = self.choice.kept(graph, proto)
         return lanes(graph, self.machine, self.calibration, self.choice, kept)
 
@@ -56,15 +62,15 @@ STAGES: Registry[Callable[[Source], str]] = Registry("stage")
 @STAGES.register("read")
 def read(source: Source) -> str:
     """Return the graph as the file has it, checked."""
-    return from_model(reader.read(source.model)).text()
+    return from_model(source.proto()).text()
 
 
 @STAGES.register("simplify")
 def simplify(source: Source) -> str:
     """Return the graph after onnxruntime folded what is constant."""
-    proto = reader.read(source.model)
-    limits = reader.limits_of(source.model, None)
-    return from_model(*simplifier.simplify(proto, source.shapes_for(proto), limits=limits)).text()
+    proto = source.proto()
+    shapes = source.shapes_for(proto)
+    return from_model(*simplifier.simplify(proto, shapes, limits=source.limits)).text()
 
 
 @STAGES.register("passes")
@@ -99,6 +105,7 @@ def program(source: Source) -> str:
         keep_digital=source.choice.keep_digital,
         only=source.choice.only,
         activation_products=source.choice.activation_products,
+        limits=source.limits,
     ).text()
 
 
@@ -112,12 +119,13 @@ def stage_text(
     keep_digital: str | Iterable[str] = (),
     only: str | Iterable[str] | None = None,
     activation_products: str = "digital",
+    limits: Limits | None = None,
 ) -> str:
     """Compile as far as a stage, and print what it gives.
 
     Parameters
     ----------
-    model, machine, calibration, shapes, keep_digital, only, activation_products
+    model, machine, calibration, shapes, keep_digital, only, activation_products, limits
         As for `photonpu.compile`.
     stage
         One of `STAGES`.
@@ -140,7 +148,8 @@ def stage_text(
     """
     show = STAGES[stage]
     choice = Choice.of(keep_digital, only, activation_products)
-    return show(Source(model, Machine.of(machine), calibration, shapes, choice))
+    limits = reader.limits_of(model, limits)
+    return show(Source(model, Machine.of(machine), calibration, shapes, choice, limits))
 
 
 def _lines(lines: Iterable[str]) -> str:

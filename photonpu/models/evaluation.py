@@ -262,8 +262,9 @@ class _Runs:
         if reference is not None:
             from photonpu.compiler import reader, weights
 
-            loaded = float_network(reference, self._dataset)
-            model = {"model": weights.digest(reader.read(reference))}
+            proto = reader.read(reference)
+            loaded = float_network(proto, self._dataset)
+            model = {"model": weights.digest(proto)}
             yield Run("float", {**self._images, **model}, lambda: loaded)
 
     def ideal(self) -> Iterator[Run]:

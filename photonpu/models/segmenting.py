@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from photonpu.models.datasets import Dataset
 if TYPE_CHECKING:
     import onnx
 
-    from photonpu.compiler.untrusted.checked import Checked
     from photonpu.program import Program
     from photonpu.simulator import Session
 
@@ -47,26 +45,30 @@ def cases_of_program(program: Program, dataset: Dataset) -> int:
     return _cases_at_once("program", [(info.name, info.shape) for info in program.inputs], dataset)
 
 
-def float_network(
-    reference: str | Path | bytes | onnx.ModelProto | Checked, dataset: Dataset
-) -> tuple[Network, int]:
-    """Return the ONNX model in onnxruntime, and the cases it takes at a time.
+def float_network(model: onnx.ModelProto, dataset: Dataset) -> tuple[Network, int]:
+    """Return an ONNX model of any size in onnxruntime, and the cases it takes at a time.
+
+    Parameters
+    ----------
+    model
+        What `photonpu.compiler.reader.read` gave.
+    dataset
+        The images that it is to take.
 
     Raises
     ------
     InputError
         It does not take these images.
-    ModelError
-        It does not read.
     """
     import onnxruntime
 
-    from photonpu.compiler import reader
+    from photonpu.compiler import weights
 
+    light, apart = weights.part(model)
     session = onnxruntime.InferenceSession(
-        reader.read(reference).SerializeToString(), providers=["CPUExecutionProvider"]
+        light.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    inputs = session.get_inputs()
+    inputs = [info for info in session.get_inputs() if info.name not in apart]
     at_once = _cases_at_once("reference", [(info.name, info.shape) for info in inputs], dataset)
     name, output = inputs[0].name, session.get_outputs()[0].name
     if inputs[0].type not in _ONNX_FLOATS:
@@ -74,7 +76,8 @@ def float_network(
     dtype = np.dtype(_ONNX_FLOATS[inputs[0].type])
 
     def run(images: NDArray[np.float32], first: int) -> NDArray[Any]:
-        return np.asarray(session.run([output], {name: images.astype(dtype, copy=False)})[0])
+        feeds = {name: images.astype(dtype, copy=False), **apart}
+        return np.asarray(session.run([output], feeds)[0])
 
     return run, at_once
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,7 +87,8 @@ def sweep(
     ModelError
         The model does not read.
     """
-    from photonpu.compiler import compile, reader
+    from photonpu.compiler import compile, reader, weights
+    from photonpu.compiler.untrusted.checked import Checked
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import estimate
     from photonpu.simulator.strengths import described, strengths
@@ -100,10 +100,11 @@ def sweep(
         METRICS[name]
     if chips < 1:
         raise SweepError(f"chips={chips}: a point is evaluated on 1 chip or more")
-    proto = reader.read(model)
+    name = Path(model).stem if isinstance(model, str | Path) else "model"
+    checked = model if isinstance(model, Checked) else Checked(reader.read(model), name)
     subject: dict[str, object] = {
         "photonpu": photonpu.__version__,
-        "model": hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest(),
+        "model": weights.digest(checked.proto),
     }
     samples = None
     if dataset is not None:
@@ -151,7 +152,7 @@ def sweep(
 
     def make(at: Machine) -> Program:
         with unranged() if samples is None else contextlib.nullcontext():
-            return compile(proto, at, calibration=samples)
+            return compile(checked, at, calibration=samples)
 
     work = Work(make, measure, subject)
     with Store(store) as opened:

@@ -105,10 +105,18 @@ def test_the_help_names_every_stage(photonpu: CommandLine) -> None:
     assert f"{', '.join(first)} or {last}" in text
 
 
-def test_a_mistyped_stage_names_the_nearest(photonpu: CommandLine, tiny: Path) -> None:
-    result = photonpu("compile", tiny, "--stop-after", "tiling")
+@pytest.mark.parametrize(
+    ("stage", "guess"), [("tiling", "; did you mean 'tile'? There are"), ("NONE", "; there are")]
+)
+def test_an_unknown_stage_names_all_before_the_model_is_read(
+    photonpu: CommandLine, tmp_path: Path, stage: str, guess: str
+) -> None:
+    result = photonpu("compile", tmp_path / "missing.onnx", "--stop-after", stage)
     assert result.exit_code == 1
-    assert result.stderr == "error: no stage is called 'tiling'; did you mean 'tile'?\n"
+    assert result.stderr == (
+        f"error: no stage is called '{stage}'{guess}: read, simplify, passes, lower, tile, "
+        "program\n"
+    )
 
 
 def test_a_stage_and_an_output_exclude_each_other(

@@ -11,6 +11,7 @@ import pytest
 from photonpu.cli.options import LIMIT_OPTIONS
 from photonpu.compiler.untrusted import sandbox
 from photonpu.compiler.untrusted.limits import Limits
+from tests.cli.conftest import network
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
@@ -79,6 +80,28 @@ def test_a_limit_refuses_the_model_with_and_without_a_child(
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert "1 is the limit for nodes" in result.stderr
+
+
+def test_a_limit_holds_for_what_comes_with_photonpu_too(photonpu: CommandLine) -> None:
+    for words in (["check", "buda-unet"], ["compile", "tumour-unet", "--stop-after", "read"]):
+        result = photonpu(*words, "--max-nodes", 3)
+        assert result.exit_code == 1
+        assert "3 is the limit for nodes" in result.stderr
+
+
+@pytest.mark.parametrize("stage", ["simplify", "passes", "lower", "tile", "program"])
+def test_a_limit_holds_at_every_stage_for_the_shapes_that_are_asked_for(
+    photonpu: CommandLine, tmp_path: Path, stage: str
+) -> None:
+    model = network()
+    for axis in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        axis.dim_param = "size"
+    (tmp_path / "free.onnx").write_bytes(model.SerializeToString())
+    words = ["compile", tmp_path / "free.onnx", "--stop-after", stage, "--max-elements", 99]
+    small = photonpu(*words, "--trust", "--shape", "image=1x1x8x8")
+    large = photonpu(*words, "--trust", "--shape", "image=1x1x10x10")
+    assert (small.exit_code, large.exit_code) == (0, 1), small.stderr
+    assert "99 is the limit for elements" in large.stderr
 
 
 def test_gigabytes_are_converted(photonpu: CommandLine, tiny: Path) -> None:

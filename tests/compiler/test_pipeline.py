@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import photonpu
+from photonpu import keyed
 from photonpu.errors import InputError, ModelError, PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Machine
 from tests.compiler import networks
@@ -296,3 +297,17 @@ def test_an_output_that_onnxruntime_leaves_empty_is_refused_by_name() -> None:
     model = networks.network([node], {"x": [2, 3, 4]}, {"y": 3, "mean": 1, "var": 1}, constants)
     with pytest.raises(ModelError, match="output 'mean': onnxruntime gives no tensor for it; take"):
         photonpu.compile(model, calibration=networks.numbers(2, 3, 4))
+
+
+def test_an_input_that_needs_samples_is_refused_before_any_is_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def draw(*key: object, **options: object) -> None:
+        raise AssertionError("numbers were drawn for an input that may be large")
+
+    monkeypatch.setattr(keyed, "normal_array", draw)
+    nodes = [helper.make_node("Reshape", ["x", "sizes"], ["y"])]
+    model = networks.network(nodes, {"x": [2, 3], "sizes": [1]}, {"y": 1})
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
+    with pytest.raises(InputError, match="input 'sizes' is int64: give calibration= samples of it"):
+        photonpu.compile(model)
