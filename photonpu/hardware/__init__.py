@@ -3,14 +3,14 @@
 from photonpu.hardware.chip import Chip
 from photonpu.hardware.link import LinkBudget
 from photonpu.hardware.machine import Machine, Parameter
+from photonpu.hardware.parts import Mesh, PhaseShifters
 from photonpu.hardware.sections import (
     Converters,
     Detector,
     Digital,
+    Environment,
     Memory,
-    Mesh,
     Optics,
-    PhaseShifters,
 )
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Converters",
     "Detector",
     "Digital",
+    "Environment",
     "LinkBudget",
     "Machine",
     "Memory",

@@ -40,6 +40,12 @@ _STREAMS = {
     "phi_stuck": 13,
     "psi_stuck": 14,
     "attenuator_stuck": 15,
+    "mzi_imbalance_db": 20,
+    "attenuator_imbalance_db": 21,
+    "theta_response": 22,
+    "phi_response": 23,
+    "psi_response": 24,
+    "attenuator_response": 25,
 }
 ARRAYS = tuple(_STREAMS)
 _SETTINGS = 4  # streams further: the settings that dead shifters are stuck at
@@ -54,8 +60,12 @@ SOURCES = {
     "phase": ("theta_error", "phi_error", "psi_error", "attenuator_error"),
     "loss": ("mzi_loss_db", "attenuator_loss_db"),
     "dead": ("theta_stuck", "phi_stuck", "psi_stuck", "attenuator_stuck"),
+    "imbalance": ("mzi_imbalance_db", "attenuator_imbalance_db"),
+    "heater": ("theta_response", "phi_response", "psi_response", "attenuator_response"),
 }
-_LATER = ("splitter_third", *SOURCES["dead"])  # which older files lack
+# Which older files lack.
+_LATER = ("splitter_third", *SOURCES["dead"], *SOURCES["imbalance"], *SOURCES["heater"])
+_MOST = 3.0  # standard deviations, where a distribution is cut
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +105,17 @@ class Chip:
         (C, 2, N) the same for the shifters after the last column.
     attenuator_stuck
         (C, N) the same for those of the attenuators.
+    mzi_imbalance_db
+        (C, 2, K) what the upper arm loses more than the lower one, dB of power; the insertion
+        loss is the mean of both.
+    attenuator_imbalance_db
+        (C, N) the same of the attenuators.
+    theta_response, phi_response
+        (C, 2, K) how much more phase a setting gives than it should, relative; 0 for none.
+    psi_response
+        (C, 2, N) the same for the shifters after the last column.
+    attenuator_response
+        (C, N) the same for those of the attenuators.
     """
 
     name: str
@@ -114,6 +135,12 @@ class Chip:
     phi_stuck: Floats
     psi_stuck: Floats
     attenuator_stuck: Floats
+    mzi_imbalance_db: Floats
+    attenuator_imbalance_db: Floats
+    theta_response: Floats
+    phi_response: Floats
+    psi_response: Floats
+    attenuator_response: Floats
 
     def __post_init__(self) -> None:
         """Check that the shapes agree and the numbers are finite; make the arrays read-only."""
@@ -165,9 +192,13 @@ class Chip:
 
         Errors are normal: splitter angles with ``mesh.splitter_error_rad``, phases with
         ``phase.error_rad``, losses around ``mesh.mzi_loss_db`` with ``mesh.mzi_loss_std_db``, cut
-        at 0; of all phase shifters the share ``phase.dead_share`` is stuck, anywhere. Different
-        seeds, cores and quantities are independent. The draws behind them do not depend on the
-        machine's numbers: a seed keeps its pattern in a sweep over their strength.
+        at 0; of all phase shifters the share ``phase.dead_share`` is stuck, anywhere. Arms lose
+        differently by ``mesh.mzi_imbalance_db`` and its ``_std_db``, cut so that neither
+        amplifies; the responses of shifters differ by ``phase.gamma_error_rad_per_v2``, cut at
+        three standard deviations. Different seeds, cores and quantities are independent: what
+        neighbours have in common `photonpu.mesh.varied` lays over them. The draws behind them do
+        not depend on the machine's numbers: a seed keeps its pattern in a sweep over their
+        strength.
 
         Raises
         ------
@@ -188,11 +219,17 @@ class Chip:
             arrays[name] = np.maximum(arrays[name], 0.0)
         for name in SOURCES["dead"]:
             arrays[name] = _draw_stuck(seed, name, machine)
+        for name, loss in zip(SOURCES["imbalance"], SOURCES["loss"], strict=True):
+            arrays[name] = _draw_imbalance(seed, name, machine, arrays[loss])
+        for name in SOURCES["heater"]:
+            arrays[name] = _draw_response(seed, name, machine)
         if not SIZES[machine.mesh.topology].third:
             arrays["splitter_third"] = np.zeros_like(arrays["splitter_third"])
         if SIZES[machine.mesh.topology].real:
-            for name in ("phi_error", "psi_error", "phi_stuck", "psi_stuck"):
-                arrays[name] = np.zeros_like(arrays[name])
+            for shifter in ("phi", "psi"):
+                for kind in ("error", "stuck", "response"):
+                    name = f"{shifter}_{kind}"
+                    arrays[name] = np.zeros_like(arrays[name])
         return cls(f"{machine.name}/{seed}", seed, **arrays)
 
     @classmethod
@@ -207,7 +244,8 @@ class Chip:
         Parameters
         ----------
         sources
-            Out of ``"splitter"``, ``"phase"``, ``"loss"`` and ``"dead"``.
+            Out of ``"splitter"``, ``"phase"``, ``"loss"``, ``"dead"``, ``"imbalance"`` and
+            ``"heater"``.
 
         Raises
         ------
@@ -304,8 +342,30 @@ def _draw_stuck(seed: int, name: str, machine: Machine) -> Floats:
     return np.where(dead, np.maximum(setting, 1e-9), 0.0)
 
 
+def _draw_imbalance(seed: int, name: str, machine: Machine, loss_db: Floats) -> Floats:
+    """Return what upper arms lose more than lower ones; an arm that gains nothing is the most."""
+    mean, deviation = machine.mesh.mzi_imbalance_db, machine.mesh.mzi_imbalance_std_db
+    if mean == deviation == 0.0:
+        return np.zeros_like(loss_db)
+    drawn = mean + deviation * _draw(seed, _STREAMS[name], name, machine)
+    return np.clip(drawn, -2.0 * loss_db, 2.0 * loss_db)
+
+
+def _draw_response(seed: int, name: str, machine: Machine) -> Floats:
+    """Return relative errors of shifters' responses: normal, of the part within three sigma."""
+    deviation = machine.phase.response_error
+    if deviation == 0.0:
+        return np.zeros(_shapes(machine.cores, machine.mesh.ports, machine.mesh.mzis)[name])
+    from scipy.special import ndtr, ndtri
+
+    share = ndtr(_draw(seed, _STREAMS[name], name, machine))
+    lowest = ndtr(-_MOST)
+    found: Floats = deviation * ndtri(lowest + share * (1.0 - 2.0 * lowest))
+    return found
+
+
 def _shapes(cores: int, ports: int, mzis: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each array of a chip."""
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_STREAMS, (cores, 2, mzis))
     shapes |= {name: (cores, ports) for name in _STREAMS if name.startswith("attenuator")}
-    return shapes | dict.fromkeys(("psi_error", "psi_stuck"), (cores, 2, ports))
+    return shapes | dict.fromkeys(("psi_error", "psi_stuck", "psi_response"), (cores, 2, ports))

@@ -13,15 +13,15 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from photonpu.hardware import loading
 from photonpu.hardware.loading import DEFAULT_PRESET, Entries, Entry
+from photonpu.hardware.parts import Mesh, PhaseShifters
+from photonpu.hardware.section import Section
 from photonpu.hardware.sections import (
     Converters,
     Detector,
     Digital,
+    Environment,
     Memory,
-    Mesh,
     Optics,
-    PhaseShifters,
-    Section,
 )
 from photonpu.hardware.topologies import SIZES
 from photonpu.storage import atomic_write
@@ -34,6 +34,9 @@ _UNITS = {
     "_gb_per_s": "GB/s",
     "_a_per_w": "A/W",
     "_pa_per_rthz": "pA/√Hz",
+    "_rad_per_v2": "rad/V²",
+    "_rad_per_rth": "rad/√h",
+    "_per_k": "1/K",
     "_rad": "rad",
     "_db_per_hz": "dB/Hz",
     "_per_nm": "1/nm",
@@ -51,6 +54,8 @@ _UNITS = {
     "_bits": "bit",
     "_enob": "bit",
     "_v": "V",
+    "_k": "K",
+    "_s": "s",
 }
 
 
@@ -106,6 +111,7 @@ class Machine(Section):
     phase: PhaseShifters
     converters: Converters
     detector: Detector
+    environment: Environment
     memory: Memory
     digital: Digital
 
@@ -277,7 +283,12 @@ def _build(entries: Entries, origin: str) -> Machine:
 
 
 def _conflicts(machine: Machine) -> list[str]:
-    """Return what is wrong between the sections of a machine."""
+    """Return what is wrong between the values of a machine."""
+    mesh, most = machine.mesh, 2.0 * machine.mesh.mzi_loss_db
+    if abs(mesh.mzi_imbalance_db) > most or (mesh.mzi_imbalance_std_db and not most):
+        worst = "mzi_imbalance_db" if mesh.mzi_imbalance_db else "mzi_imbalance_std_db"
+        found = f"mesh.{worst}={getattr(mesh, worst)}: an arm would amplify"
+        return [f"{found}; with mesh.mzi_loss_db={mesh.mzi_loss_db} of both it is {most:g} at most"]
     if SIZES[machine.mesh.topology].push and machine.phase.dac_domain == "voltage":
         topology = machine.mesh.topology
         return [f"phase.dac_domain='voltage': mesh.topology='{topology}' is push-pull, for 'phase'"]

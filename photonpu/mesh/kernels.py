@@ -51,6 +51,34 @@ def _blocks(
 
 
 @jit(fastmath=_CONTRACT)
+def _unbalance(
+    blocks: Floats, phi: Floats, alpha: Floats, beta: Floats, gain: Floats, skew: Floats
+) -> None:
+    """Let the arms of interferometers lose differently: `blocks` are those of equal arms.
+
+    With ``u = 1 / l`` on the arms a block ``T = P + Q`` becomes ``u P + l Q``, where Q went
+    through the lower arm.
+    """
+    for k in range(phi.size):
+        if skew[k] == 1.0:
+            continue
+        upper = math.sqrt(skew[k])
+        more = 0.5 * gain[k] * (1.0 / upper - upper)
+        outer_imag, outer_real = sincos(phi[k])
+        s_plus, c_plus = sincos(alpha[k] + beta[k])
+        s_minus, c_minus = sincos(alpha[k] - beta[k])
+        for i in range(8 * k, 8 * k + 8):
+            blocks[i] *= upper
+        first, second = -more * (c_minus + s_plus), more * (c_plus + s_minus)
+        blocks[8 * k + 0] += outer_real * first
+        blocks[8 * k + 1] += outer_imag * first
+        blocks[8 * k + 3] += more * (c_plus - s_minus)
+        blocks[8 * k + 4] -= outer_imag * second
+        blocks[8 * k + 5] += outer_real * second
+        blocks[8 * k + 6] += more * (c_minus - s_plus)
+
+
+@jit(fastmath=_CONTRACT)
 def _split_before(blocks: Floats, gamma: Floats) -> None:
     """Put a splitter of angle ``pi/4 + gamma[k]`` before each of `blocks`."""
     for k in range(gamma.size):
@@ -81,6 +109,7 @@ def matrix(
     beta: Floats,
     gamma: Floats,
     gain: Floats,
+    skew: Floats,
 ) -> Complexes:
     """Return the transfer matrices of meshes; see `photonpu.mesh.reference.matrix`."""
     tiles, ports = psi.shape
@@ -91,6 +120,7 @@ def matrix(
         if plan.push:
             to_one_arm(inner, outer, last, plan)
         _blocks(inner, outer, alpha[t], beta[t], gain[t], blocks)
+        _unbalance(blocks, outer, alpha[t], beta[t], gain[t], skew[t])
         if plan.third:
             _split_before(blocks, gamma[t])
         _turns(last, factors)
@@ -106,9 +136,17 @@ def matrix(
 
 @jit(fastmath=_CONTRACT)
 def _program(
-    phase: Floats, signed: int, plan: Plan, couplings: Couplings, error: Floats, stuck: Floats
+    phase: Floats,
+    signed: int,
+    plan: Plan,
+    couplings: Couplings,
+    error: Floats,
+    stuck: Floats,
+    response: Floats,
 ) -> None:
-    """Turn wanted phases into those that light meets: rounding, dead ones, heat, static errors.
+    """Turn wanted phases into those that light meets.
+
+    That is rounding, dead ones, what shifters make of their settings, heat, static errors.
 
     The first `signed` of them are push-pull.
     """
@@ -125,6 +163,7 @@ def _program(
             coded[i] = wrap(stuck[i])
             if i < signed and coded[i] > math.pi:
                 coded[i] -= 2.0 * math.pi
+        coded[i] *= response[i]
     for i in range(phase.size):
         heat = 0.0
         for j in range(couplings.first[i], couplings.first[i + 1]):
@@ -176,10 +215,13 @@ def _program_mesh(
         measured = (known.into[c, m], known.out[c, m], known.third[c, m])
         _correct(nominal, owed, plan, measured, (theta, phi, psi))
     signed = mzis if plan.push else 0
-    _program(phase, signed, plan, within, errors.mesh[c, m], errors.stuck[c, m])
+    error, stuck, response = errors.mesh[c, m], errors.stuck[c, m], errors.response[c, m]
+    _program(phase, signed, plan, within, error, stuck, response)
     if plan.push:
         to_one_arm(theta, phi, psi, plan)
-    _blocks(theta, phi, splitters.into[c, m], splitters.out[c, m], errors.gain[c, m], blocks)
+    alpha, beta, gain = splitters.into[c, m], splitters.out[c, m], errors.gain[c, m]
+    _blocks(theta, phi, alpha, beta, gain, blocks)
+    _unbalance(blocks, phi, alpha, beta, gain, errors.skew[c, m])
     if plan.third:
         _split_before(blocks, splitters.third[c, m])
     return psi
@@ -208,7 +250,8 @@ def _attenuate(
         s, c, _ = reach(s, c, s_plus, s_minus, c_minus)
         phase[n] = nominal[n] if plan.programmed else 2.0 * arctan2(s, c)
         owed[n] = -arctan2(c * s_plus, s * c_minus)
-    _program(phase, 0, plan, line, errors.attenuator[core], errors.attenuator_stuck[core])
+    error, stuck = errors.attenuator[core], errors.attenuator_stuck[core]
+    _program(phase, 0, plan, line, error, stuck, errors.attenuator_response[core])
     for n in range(phase.size):
         alpha, beta = splitters.attenuator_into[core, n], splitters.attenuator_out[core, n]
         s, c = sincos(0.5 * phase[n])
@@ -216,6 +259,12 @@ def _attenuate(
         _, c_minus = sincos(alpha - beta)
         through = errors.attenuator_gain[core, n] * s * c_minus
         leak = errors.attenuator_gain[core, n] * c * s_plus
+        if errors.attenuator_skew[core, n] != 1.0:
+            upper = math.sqrt(errors.attenuator_skew[core, n])
+            mean, half = 0.5 * (upper + 1.0 / upper), 0.5 * (1.0 / upper - upper)
+            half *= errors.attenuator_gain[core, n]
+            through = mean * through + half * s * s_plus
+            leak = mean * leak + half * c * c_minus
         imag, real = sincos(psi[n])
         factors[0, n] = real * through - imag * leak
         factors[1, n] = real * leak + imag * through

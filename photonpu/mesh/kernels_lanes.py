@@ -200,9 +200,12 @@ def set_mesh(
     plan: Plan,
     sines: Floats,
     stuck: Floats,
+    response: Floats,
     coded: Floats,
 ) -> None:
-    """Fill `coded` with the settings of one mesh: all theta, all phi, all psi, LANES of each.
+    """Fill `coded` with what shifters make of the settings of one mesh, LANES of each.
+
+    They are all theta, all phi, all psi.
 
     `places` is where theta and phi, and where psi, of each tile begin. `owed` is LANES of phases
     for each waveguide, which the light there still lacks, and is used up.
@@ -225,14 +228,17 @@ def set_mesh(
             inner = wanted + wanted
             store(owed, m, common + quarter - cross)
             store(owed, p, common - quarter + bar)
-        store(coded, LANES * k, _coded(inner, step, unit, stuck[k]))
-        store(coded, LANES * (mzis + k), _coded(outer, step, unit, stuck[mzis + k]))
+        inner = _coded(inner, step, unit, stuck[k]) * spread(response[k])
+        outer = _coded(outer, step, unit, stuck[mzis + k]) * spread(response[mzis + k])
+        store(coded, LANES * k, inner)
+        store(coded, LANES * (mzis + k), outer)
     for n in range(coded.size // LANES - 2 * mzis):
         last = gather_doubles(psi, behind, n)
         if not plan.programmed:
             last = last + load_doubles(owed, LANES * n)
         place = 2 * mzis + n
-        store(coded, LANES * place, _coded(last, step, unit, stuck[place]))
+        last = _coded(last, step, unit, stuck[place]) * spread(response[place])
+        store(coded, LANES * place, last)
 
 
 @jit(fastmath=_CONTRACT)
@@ -243,9 +249,10 @@ def set_attenuators(
     plan: Plan,
     sines: Floats,
     stuck: Floats,
+    response: Floats,
     coded: Floats,
 ) -> None:
-    """Fill `coded` with the settings of the attenuators, and `owed` with the phases they leave."""
+    """Fill `coded` with what attenuators make of their settings, `owed` with what they leave."""
     begin, lane = address(nominal), address(places)
     for n in range(sines.shape[0]):
         phase = gather_doubles(begin, lane, n)
@@ -254,12 +261,13 @@ def set_attenuators(
         if not plan.programmed:
             wanted = arctan2_lanes(s, c)
             phase = wanted + wanted
-        store(coded, LANES * n, _coded(phase, plan.step, plan.unit, stuck[n]))
+        phase = _coded(phase, plan.step, plan.unit, stuck[n]) * spread(response[n])
+        store(coded, LANES * n, phase)
 
 
 @jit(fastmath=_CONTRACT)
 def meet(coded: Floats, couplings: Couplings, error: Floats, met: Floats) -> None:
-    """Fill `met` with what shifters give light: what they are set to, heat of others, errors."""
+    """Fill `met` with what shifters give light: what they make, heat of others, errors."""
     first, neighbour, strength = couplings.first, couplings.neighbour, couplings.strength
     for i in range(error.size):
         phase = load_doubles(coded, LANES * i) + spread(error[i])

@@ -238,13 +238,17 @@ def _programmed(
     for mesh in range(2):
         places = (tiles * 2 + mesh) * mzis, (tiles * 2 + mesh) * ports
         stuck, error = errors.stuck[core, mesh], errors.mesh[core, mesh]
-        set_mesh((theta, phi, psi), places, lacking, plan, cores.wanted[core, mesh], stuck, coded)
+        wanted, response = cores.wanted[core, mesh], errors.response[core, mesh]
+        set_mesh((theta, phi, psi), places, lacking, plan, wanted, stuck, response, coded)
         meet(coded, couplings[0], error, met)
         _factor_ends(met, 2 * mzis, 2 * mzis + ports, scale if mesh else 1.0, factors)
         if mesh == 0:
             wanted, dead = cores.line_wanted[core], errors.attenuator_stuck[core]
+            response = errors.attenuator_response[core]
             lacking[:] = 0.0
-            set_attenuators(attenuator, tiles * ports, lacking, plan, wanted, dead, set_line)
+            set_attenuators(
+                attenuator, tiles * ports, lacking, plan, wanted, dead, response, set_line
+            )
             meet(set_line, couplings[1], errors.attenuator[core], line)
             _factor_line(line, cores.line_met[core], factors)
         first = 0
@@ -350,7 +354,8 @@ def tile_singles(
 ) -> Singles:
     """Fill `result` (T, N, N) with the real part of tiles' field transfer, times `scale`.
 
-    What the field transfer is says `photonpu.mesh.reference.tile_matrices`.
+    What the field transfer is says `photonpu.mesh.reference.tile_matrices`; the arms of each
+    interferometer lose alike here.
     `groups` is (G, TOGETHER): tiles of one core, of which the first ``counts[g]`` count.
     """
     ends = _stages(plan, errors.gain)

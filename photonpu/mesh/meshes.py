@@ -70,6 +70,7 @@ def matrix(
     beta: ArrayLike = 0.0,
     gamma: ArrayLike = 0.0,
     loss_db: ArrayLike = 0.0,
+    imbalance_db: ArrayLike = 0.0,
 ) -> Complexes:
     """Return what meshes with these phases do to the field.
 
@@ -86,6 +87,8 @@ def matrix(
         The same for splitters before the interferometers; without effect where there are none.
     loss_db
         Insertion loss of each interferometer, dB of power; broadcasts to (T, K).
+    imbalance_db
+        What its upper arm loses more than its lower one, dB of power; `loss_db` is their mean.
 
     Returns
     -------
@@ -112,6 +115,7 @@ def matrix(
         _each(beta, phases),
         _each(gamma, phases),
         gain,
+        frozen(10.0 ** (-_each(imbalance_db, phases) / 20.0)),
     )
     return result
 

@@ -36,6 +36,39 @@ def splitter(eta: ArrayLike) -> Complexes:
     return block_of(np.cos(angle), 1j * np.sin(angle), 1j * np.sin(angle), np.cos(angle))
 
 
+def unbalanced(
+    theta: ArrayLike,
+    phi: ArrayLike,
+    alpha: ArrayLike = 0.0,
+    beta: ArrayLike = 0.0,
+    skew: ArrayLike = 1.0,
+) -> Complexes:
+    """Return the transfer matrix of an interferometer whose arms lose differently.
+
+    It is ``splitter(pi/4 + beta) @ diag(e^{i theta} sqrt(skew), 1 / sqrt(skew)) @
+    splitter(pi/4 + alpha) @ diag(e^{i phi}, 1)``: what both arms lose on average, in decibels, is
+    left out. Unlike `transfer` it is not unitary, so that no choice of phases can undo it.
+
+    Parameters
+    ----------
+    theta, phi, alpha, beta
+        As of `transfer`.
+    skew
+        (...) field behind the upper arm for a unit field behind the lower one.
+
+    Returns
+    -------
+    NDArray[np.complex128]
+        (..., 2, 2) outputs by inputs.
+    """
+    upper = np.sqrt(np.asarray(skew, dtype=np.float64))
+    inner, outer = np.exp(1j * np.asarray(theta)), np.exp(1j * np.asarray(phi))
+    arms = block_of(upper * inner, 0.0, 0.0, 1.0 / upper)
+    before = block_of(outer, 0.0, 0.0, 1.0)
+    eta_in, eta_out = np.pi / 4.0 + np.asarray(alpha), np.pi / 4.0 + np.asarray(beta)
+    return np.asarray(splitter(eta_out) @ arms @ splitter(eta_in) @ before)
+
+
 def transfer(
     theta: ArrayLike, phi: ArrayLike, alpha: ArrayLike = 0.0, beta: ArrayLike = 0.0
 ) -> Complexes:

@@ -24,6 +24,7 @@ def netlist(
     beta: ArrayLike = 0.0,
     gamma: ArrayLike = 0.0,
     loss_db: ArrayLike = 0.0,
+    imbalance_db: ArrayLike = 0.0,
 ) -> Netlist:
     """Return one mesh as instances, connections and ports, in the form that SAX reads.
 
@@ -39,6 +40,8 @@ def netlist(
         Errors of the angles of the splitters, rad; broadcast to (T, K).
     loss_db
         Insertion loss of each interferometer, dB of power; broadcasts to (T, K).
+    imbalance_db
+        What its upper arm loses more than its lower one, dB of power; `loss_db` is their mean.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def netlist(
     mesh = MESHES[topology]
     layout = mesh.layout(ports)
     phases = one_armed(phases, topology)
-    errors = {"alpha": alpha, "beta": beta, "loss_db": loss_db}
+    errors = {"alpha": alpha, "beta": beta, "loss_db": loss_db, "imbalance_db": imbalance_db}
     if mesh.third:
         errors["gamma"] = gamma
     each = {name: np.broadcast_to(value, phases.theta.shape) for name, value in errors.items()}
@@ -127,16 +130,19 @@ def models(xp: ModuleType) -> dict[str, Any]:
         beta: Any = 0.0,
         gamma: Any = -np.pi / 4,
         loss_db: Any = 0.0,
+        imbalance_db: Any = 0.0,
     ) -> dict[tuple[str, str], Any]:
         c0, s0 = split(np.pi / 4 + gamma)
         c1, s1 = split(np.pi / 4 + alpha)
         c2, s2 = split(np.pi / 4 + beta)
-        gain, inner, outer = 10.0 ** (-loss_db / 20.0), xp.exp(1j * theta), xp.exp(1j * phi)
+        inner, outer = xp.exp(1j * theta), xp.exp(1j * phi)
+        above, below = (10.0 ** (-(loss_db + part * imbalance_db) / 20.0) for part in (0.5, -0.5))
         found = {}
         for i, (a, b) in enumerate(((c0, s0), (s0, c0))):
-            upper, lower = c1 * outer * a + s1 * b, s1 * outer * a + c1 * b
-            found["out0", f"in{i}"] = gain * (c2 * inner * upper + s2 * lower)
-            found["out1", f"in{i}"] = gain * (s2 * inner * upper + c2 * lower)
+            upper = above * inner * (c1 * outer * a + s1 * b)
+            lower = below * (s1 * outer * a + c1 * b)
+            found["out0", f"in{i}"] = c2 * upper + s2 * lower
+            found["out1", f"in{i}"] = s2 * upper + c2 * lower
         return found | {(into, out): value for (out, into), value in found.items()}
 
     def mzi(
@@ -145,8 +151,9 @@ def models(xp: ModuleType) -> dict[str, Any]:
         alpha: Any = 0.0,
         beta: Any = 0.0,
         loss_db: Any = 0.0,
+        imbalance_db: Any = 0.0,
     ) -> dict[tuple[str, str], Any]:
-        return mzi3(theta, phi, alpha, beta, -np.pi / 4, loss_db)
+        return mzi3(theta, phi, alpha, beta, -np.pi / 4, loss_db, imbalance_db)
 
     def phase(psi: Any = 0.0) -> dict[tuple[str, str], Any]:
         return {("in0", "out0"): xp.exp(1j * psi), ("out0", "in0"): xp.exp(1j * psi)}

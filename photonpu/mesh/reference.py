@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.mesh.mzi import attenuation, splitter, transfer
+from photonpu.mesh.mzi import attenuation, splitter, transfer, unbalanced
 from photonpu.mesh.reference_push import push_pull, with_push, without_push
 from photonpu.mesh.values import Couplings, Errors, Plan, Splitters, wrap
 
@@ -125,6 +125,7 @@ def matrix(
     beta: Floats,
     gamma: Floats,
     gain: Floats,
+    skew: Floats,
 ) -> Complexes:
     """Return the transfer matrices of meshes, ``diag(e^{i psi}) T_K ... T_1``.
 
@@ -145,6 +146,8 @@ def matrix(
         (T, K) those of the splitters before the interferometers, where there are any.
     gain
         (T, K) what is left of the field after an interferometer; 1 for no loss.
+    skew
+        (T, K) field behind its upper arm for a unit field behind its lower one; 1 for equal arms.
 
     Returns
     -------
@@ -156,8 +159,9 @@ def matrix(
     for t in range(tiles):
         product = np.eye(plan.waveguides, dtype=np.complex128)
         for k, (first, second) in enumerate(zip(plan.row, plan.partner, strict=True)):
-            form = push_pull if plan.push else transfer
-            block = gain[t, k] * form(theta[t, k], phi[t, k], alpha[t, k], beta[t, k])
+            form = push_pull if plan.push else unbalanced
+            settings = theta[t, k], phi[t, k], alpha[t, k], beta[t, k], skew[t, k]
+            block = gain[t, k] * form(*settings)
             block = block @ splitter(np.pi / 4 + gamma[t, k]) if plan.third else block
             product = embed(block, first, plan.waveguides, second) @ product
         result[t] = np.diag(np.exp(1j * psi[t])) @ product[:ports, :ports]
@@ -284,9 +288,10 @@ def tile_matrices(
 
     Phases are corrected for the known splitter errors, unless they are as programmed or the
     mesh is real; rounded to
-    what the converters can set, or stuck; moved by the heat of their neighbours and by static
-    errors, in this order. Light then meets the actual splitters and losses. An attenuator passes
-    ``sin(theta/2)``; the phase that its splitter errors add is owed to the mesh of U.
+    what the converters can set, or stuck; made into phases by shifters that respond more or less
+    than they should; moved by the heat of their neighbours and by static errors, in this order.
+    Light then meets the actual splitters and losses. An attenuator passes ``sin(theta/2)``; the
+    phase that its splitter errors add is owed to the mesh of U.
 
     Parameters
     ----------
@@ -329,17 +334,21 @@ def tile_matrices(
             errors_known = known.into[c], known.out[c], known.third[c]
             wanted = _corrected((theta[t], phi[t], psi[t]), owed, plan, errors_known)
         column = _alive(code_of(column, plan), errors.attenuator_stuck[c])
-        column = _heated(column, line) + errors.attenuator[c]
-        fields = attenuation(column, splitters.attenuator_into[c], splitters.attenuator_out[c])
+        column = _heated(errors.attenuator_response[c] * column, line) + errors.attenuator[c]
+        halves = splitters.attenuator_into[c], splitters.attenuator_out[c]
+        # From bar to bar, without the phase that both arms have in common.
+        bars = unbalanced(column, 0.0, *halves, errors.attenuator_skew[c])[:, 0, 0]
+        fields = -1j * np.exp(-0.5j * column) * bars
         real = splitters.into[c], splitters.out[c], splitters.third[c]
         coded = code_of(np.concatenate(wanted, axis=1), plan)
         signed = len(plan.row) if plan.push else 0
         coded[:, :signed] = _coded_both_ways(wanted[0][:, :signed], plan.step)
         coded = _alive(coded, errors.stuck[c])
         coded[:, :signed] -= 2.0 * np.pi * (coded[:, :signed] > np.pi)
+        coded *= errors.response[c]
         meshes = np.stack([_heated(phases, within) for phases in coded]) + errors.mesh[c]
         inner, outer, last = np.split(meshes, [len(plan.row), 2 * len(plan.row)], axis=1)
-        first, second = matrix(inner, outer, last, plan, *real, errors.gain[c])
+        first, second = matrix(inner, outer, last, plan, *real, errors.gain[c], errors.skew[c])
         result[t] = second @ np.diag(errors.attenuator_gain[c] * fields) @ first
     return result
 

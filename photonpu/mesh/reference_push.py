@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from photonpu.mesh.mzi import transfer
+from photonpu.mesh.mzi import unbalanced
 from photonpu.mesh.values import Plan, wrap
 
 Floats = NDArray[np.float64]
@@ -22,11 +22,15 @@ NOTHING = 1e-14
 
 
 def push_pull(
-    theta: ArrayLike, phi: ArrayLike, alpha: ArrayLike = 0.0, beta: ArrayLike = 0.0
+    theta: ArrayLike,
+    phi: ArrayLike,
+    alpha: ArrayLike = 0.0,
+    beta: ArrayLike = 0.0,
+    skew: ArrayLike = 1.0,
 ) -> Complexes:
-    """Return the transfer matrix of a push-pull interferometer; see `mzi.transfer`."""
+    """Return the transfer matrix of a push-pull interferometer; see `mzi.unbalanced`."""
     turn = -1j * np.exp(-0.5j * np.asarray(theta, dtype=np.float64))
-    return np.asarray(turn)[..., None, None] * transfer(theta, phi, alpha, beta)
+    return np.asarray(turn)[..., None, None] * unbalanced(theta, phi, alpha, beta, skew)
 
 
 def with_push(theta: Floats, phi: Floats, psi: Floats, plan: Plan) -> tuple[Floats, Floats, Floats]:

@@ -27,6 +27,9 @@ QUANTITIES = {
     "loss_db": ("mzi_loss_db", "attenuator_loss_db"),
     "theta_stuck": ("theta_stuck", "attenuator_stuck"),
     "phi_stuck": ("phi_stuck", ""),
+    "imbalance_db": ("mzi_imbalance_db", "attenuator_imbalance_db"),
+    "theta_response": ("theta_response", "attenuator_response"),
+    "phi_response": ("phi_response", ""),
 }
 _MESHES = {"vh": 0, "u": 1, "0": 0, "1": 1}
 _ATTENUATOR = "attenuator"
@@ -40,7 +43,9 @@ def read_map(path: str | Path, machine: Machine) -> Chip:
     attenuators) and ``row`` say where; any of ``alpha``, ``beta``, ``gamma`` (errors of the
     angles of the input, output and third splitter, rad), ``theta_error``, ``phi_error`` (rad),
     ``loss_db``, and ``theta_stuck``, ``phi_stuck`` (the setting that a dead shifter is stuck at, in
-    (0, 2 pi]; 0 or empty for one that works) say what. Lines that begin with ``#`` are passed over.
+    (0, 2 pi]; 0 or empty for one that works), ``imbalance_db`` (what the upper arm loses more than
+    the lower one), ``theta_response`` and ``phi_response`` (how much more phase a setting gives
+    than it should, relative) say what. Lines that begin with ``#`` are passed over.
 
     Parameters
     ----------

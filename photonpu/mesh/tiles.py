@@ -43,8 +43,10 @@ def tile_matrices(
     Where the machine corrects locally, phases are first corrected for the chip's splitter errors,
     unless they were programmed for the chip. Then they are wrapped to [0, 2 pi) and rounded
     (source ``"dac"``), those of dead shifters are stuck (``"dead"``), and all are moved by thermal
-    crosstalk (``"crosstalk"``) and by static errors (``"phase"``); light meets the actual
-    splitters (``"splitter"``) and losses (``"loss"``). With no source the product is exact.
+    crosstalk (``"crosstalk"``) and by static errors (``"phase"``), where shifters respond more or
+    less than they should (``"heater"``); light meets the actual splitters (``"splitter"``),
+    losses (``"loss"``) and arms that lose differently (``"imbalance"``). With no source the
+    product is exact.
 
     Parameters
     ----------
@@ -144,14 +146,15 @@ def _splitters(
 
 def _errors(chip: Chip, sources: frozenset[str], real: bool) -> Errors:
     """Return the phase errors, losses and dead shifters that act: of a real mesh only theta's."""
-    phase = float("phase" in sources)
-    loss = float("loss" in sources)
-    dead = float("dead" in sources)
+    phase, loss, dead, heater, imbalance = (
+        float(source in sources) for source in ("phase", "loss", "dead", "heater", "imbalance")
+    )
     mesh = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)
     stuck = np.concatenate([chip.theta_stuck, chip.phi_stuck, chip.psi_stuck], axis=2)
+    response = np.concatenate([chip.theta_response, chip.phi_response, chip.psi_response], axis=2)
     if real:
         mzis = chip.theta_error.shape[2]
-        mesh[:, :, mzis:] = stuck[:, :, mzis:] = 0.0
+        mesh[:, :, mzis:] = stuck[:, :, mzis:] = response[:, :, mzis:] = 0.0
     return Errors(
         frozen(mesh * phase),
         frozen(chip.attenuator_error * phase),
@@ -159,6 +162,10 @@ def _errors(chip: Chip, sources: frozenset[str], real: bool) -> Errors:
         frozen(10.0 ** (-chip.attenuator_loss_db * loss / 20.0)),
         frozen(stuck * dead),
         frozen(chip.attenuator_stuck * dead),
+        frozen(10.0 ** (-chip.mzi_imbalance_db * imbalance / 20.0)),
+        frozen(10.0 ** (-chip.attenuator_imbalance_db * imbalance / 20.0)),
+        frozen(1.0 + response * heater),
+        frozen(1.0 + chip.attenuator_response * heater),
     )
 
 
@@ -249,7 +256,8 @@ def single_matrices(
         exact = tile_matrices(*phases, core, chip, machine, sources=sources, programmed=programmed)
         return (scale * exact.real).astype(np.float32)
 
-    plain = not plan.third and not plan.push and scale < _LARGEST
+    balanced = bool((errors.skew == 1.0).all() and (errors.attenuator_skew == 1.0).all())
+    plain = balanced and not plan.third and not plan.push and scale < _LARGEST
     return make if plain else make_double
 
 

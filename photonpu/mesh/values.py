@@ -78,6 +78,15 @@ class Errors(NamedTuple):
         (C, 2, 2 K + N) settings in (0, 2 pi] of dead phase shifters; 0 for those that work.
     attenuator_stuck
         (C, N) the same for the attenuators.
+    skew
+        (C, 2, K) field behind the upper arm of an interferometer for a unit field behind its
+        lower one; 1 where both lose as much. `gain` is their geometric mean.
+    attenuator_skew
+        (C, N) the same for the attenuators.
+    response
+        (C, 2, 2 K + N) phase for each radian of a setting; 1 for a shifter as it should be.
+    attenuator_response
+        (C, N) the same for the attenuators.
     """
 
     mesh: Floats
@@ -86,6 +95,10 @@ class Errors(NamedTuple):
     attenuator_gain: Floats
     stuck: Floats
     attenuator_stuck: Floats
+    skew: Floats
+    attenuator_skew: Floats
+    response: Floats
+    attenuator_response: Floats
 
 
 class Couplings(NamedTuple):

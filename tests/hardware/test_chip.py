@@ -16,7 +16,15 @@ from photonpu.hardware.chip import SOURCES
 from photonpu.registry import UnknownNameError
 
 MACHINE = Machine.preset("mzi64-eo").override(
-    {"mesh.ports": 8, "cores": 3, "mesh.topology": "clements-3", "phase.dead_share": 0.3}
+    {
+        "mesh.ports": 8,
+        "cores": 3,
+        "mesh.topology": "clements-3",
+        "mesh.mzi_imbalance_db": 0.02,
+        "mesh.mzi_imbalance_std_db": 0.05,
+        "phase.dead_share": 0.3,
+        "phase.gamma_error_rad_per_v2": 0.002,
+    }
 )
 ARRAYS = [name for names in SOURCES.values() for name in names]
 
@@ -47,13 +55,13 @@ def test_a_chip_has_as_many_interferometers_as_its_topology(topology: str, mzis:
     assert chip.theta_error.shape == (3, 2, mzis)
 
 
-def test_a_chip_measured_before_third_splitters_and_dead_shifters_were_known_loads(
+def test_a_chip_measured_before_newer_errors_were_known_loads_without_them(
     tmp_path: Path,
 ) -> None:
     machine = MACHINE.override({"mesh.topology": "reck"})
     Chip.draw(machine, 1).save(tmp_path / "old.npz")
     with np.load(tmp_path / "old.npz") as file:
-        later = ("splitter_third", *SOURCES["dead"])
+        later = ("splitter_third", *SOURCES["dead"], *SOURCES["imbalance"], *SOURCES["heater"])
         old = {name: file[name] for name in file.files if name not in later}
     np.savez(tmp_path / "old.npz", **old)
 
@@ -71,6 +79,43 @@ def test_as_many_shifters_are_dead_as_the_machine_says_and_stuck_anywhere() -> N
     assert stuck[stuck > 0].mean() == pytest.approx(np.pi, abs=0.13)
     assert stuck.max() <= 2 * np.pi
     assert not Chip.draw(machine.override({"phase.dead_share": 0}), 3).theta_stuck.any()
+
+
+def test_heaters_differ_by_a_normal_number_within_three_standard_deviations() -> None:
+    machine = Machine.preset("mzi64-thermal").override(
+        {"cores": 62, "phase.gamma_error_rad_per_v2": 0.002, "phase.pi_voltage_v": 4.36}
+    )
+    chip = Chip.draw(machine, 3)
+    found = np.concatenate([chip.theta_response.ravel(), chip.phi_response.ravel()])[:500_000]
+
+    # gamma = pi / 4.36^2 = 0.1653 rad/V^2, of which 0.002 is 1.21 %. The normal distribution has
+    # the density 0.0044318 at 3 sigma and 0.9973002 within: the variance is 1 - 6 x 0.0044318 /
+    # 0.9973002 = 0.973337 of the whole one's.
+    whole, n = 0.002 / (np.pi / 4.36**2), found.size
+    sigma = whole * np.sqrt(0.973337)
+    assert whole == pytest.approx(0.0121, abs=1e-4)
+    assert abs(found.mean()) < 3 * sigma / np.sqrt(n)
+    assert abs(found.var() / sigma**2 - 1) < 3 * np.sqrt(2 / n)
+    assert 2.95 * whole < np.abs(found).max() <= 3 * whole
+
+
+def test_arms_lose_differently_as_the_machine_says_and_neither_amplifies() -> None:
+    machine = Machine.preset("mzi64-eo").override(
+        {"cores": 8, "mesh.mzi_imbalance_db": 0.05, "mesh.mzi_imbalance_std_db": 0.03}
+    )
+
+    found = Chip.draw(machine, 3).mzi_imbalance_db
+
+    # n = 32,256; half of the 0.4 dB at which an arm would lose nothing is 5 sigma away.
+    assert abs(found.mean() - 0.05) < 3 * 0.03 / np.sqrt(found.size)
+    assert abs(found.var() / 0.03**2 - 1) < 3 * np.sqrt(2 / found.size)
+    wild = Chip.draw(machine.override({"mesh.mzi_imbalance_std_db": 5.0}), 3)
+    for imbalance, loss in (
+        (wild.mzi_imbalance_db, wild.mzi_loss_db),
+        (wild.attenuator_imbalance_db, wild.attenuator_loss_db),
+    ):
+        assert (loss - np.abs(imbalance) / 2 >= 0).all()
+        assert (np.abs(imbalance) == 2 * loss).any()
 
 
 def test_dead_shifters_stay_dead_as_more_die() -> None:

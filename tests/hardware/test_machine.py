@@ -110,6 +110,20 @@ def test_an_override_leaves_the_machine_as_it_was() -> None:
             "mesh.topology='butterfly': a mesh needs ports that are a power of 2",
         ),
         (
+            {"mesh.mzi_imbalance_db": -0.5},
+            "mesh.mzi_imbalance_db=-0.5: an arm would amplify; with mesh.mzi_loss_db=0.2 of both "
+            "it is 0.4 at most",
+        ),
+        (
+            {"mesh.mzi_imbalance_std_db": 0.1, "mesh.mzi_loss_db": 0.0},
+            "mesh.mzi_imbalance_std_db=0.1: an arm would amplify; with mesh.mzi_loss_db=0.0",
+        ),
+        ({"mesh.region_factor": 0.5}, "mesh.region_factor=0.5: a mesh needs 1 or more"),
+        (
+            {"environment.since_calibration_s": -1},
+            "environment.since_calibration_s=-1: an environment needs 0 or more",
+        ),
+        (
             {"phase.dac_domain": "voltage", "phase.full_voltage_v": 6.0},
             "phase.full_voltage_v=6.0: a phase shifter needs 6.166 or more, which turns the phase",
         ),
@@ -198,6 +212,7 @@ def test_only_shares_and_indices_are_numbers_without_a_unit() -> None:
 
     assert without == {
         "mesh.group_index",
+        "mesh.region_factor",
         "optics.laser_efficiency",
         "phase.crosstalk",
         "phase.dead_share",

@@ -8,6 +8,7 @@ import numpy.testing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from photonpu.hardware.topologies import SIZES
 from photonpu.mesh import (
@@ -55,12 +56,18 @@ def test_decompose_agrees_with_its_reference(topology: str, ports: int, seed: in
         npt.assert_allclose(np.exp(1j * found), np.exp(1j * expected), atol=1e-12)
 
 
+def skews(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return ratios of the fields behind two arms, 1 for some interferometers."""
+    return frozen(np.where(rng.uniform(size=shape) < 0.3, 1.0, rng.uniform(0.7, 1.4, shape)))
+
+
 @given(plans())
 def test_matrix_agrees_with_its_reference(mesh: tuple[Plan, int, np.random.Generator]) -> None:
     plan, ports, rng = mesh
     theta, phi, alpha, beta, gamma, gain = map(frozen, rng.normal(size=(6, 3, len(plan.row))))
     psi = frozen(rng.normal(size=(3, ports)))
-    arguments = (theta, phi, psi, plan, alpha, beta, gamma, gain)
+    skew = skews(rng, (3, len(plan.row)))
+    arguments = (theta, phi, psi, plan, alpha, beta, gamma, gain, skew)
     npt.assert_allclose(kernels.matrix(*arguments), reference.matrix(*arguments), atol=1e-12)
 
 
@@ -160,6 +167,10 @@ def test_tile_matrices_agrees_with_its_reference(
         frozen(rng.uniform(0.8, 1.0, (cores, ports))),
         frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, (cores, 2, 2 * mzis + ports)), 0.0)),
         frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, (cores, ports)), 0.0)),
+        skews(rng, (cores, 2, mzis)),
+        skews(rng, (cores, ports)),
+        frozen(rng.uniform(0.9, 1.1, (cores, 2, 2 * mzis + ports))),
+        frozen(rng.uniform(0.9, 1.1, (cores, ports))),
     )
     within = couplings(rng.uniform(0.0, 200.0, (2 * mzis + ports, 2)))
     line = couplings(rng.uniform(0.0, 60.0, (ports, 2)))
@@ -176,8 +187,8 @@ def test_a_perfect_bar_or_cross_between_perfect_splitters_is_corrected_to_itself
     theta = frozen([[0.0, math.pi, 0.0], [math.pi, 0.0, math.pi]])
     none = frozen(np.zeros((2, 3)))
     fixed = kernels_correction.correct(theta, none, none, none, plan, none, none, none)
-    before = reference.matrix(theta, none, none, plan, none, none, none, none + 1.0)
-    after = reference.matrix(*fixed[:3], plan, none, none, none, none + 1.0)
+    before = reference.matrix(theta, none, none, plan, none, none, none, none + 1.0, none + 1.0)
+    after = reference.matrix(*fixed[:3], plan, none, none, none, none + 1.0, none + 1.0)
     npt.assert_allclose(after, before, atol=1e-14)
     npt.assert_array_equal(fixed[3], 0)
 

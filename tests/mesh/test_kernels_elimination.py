@@ -87,7 +87,7 @@ def test_signed_permutations_come_back(
     )
     none = frozen(np.zeros_like(phases[0]))
     plan = Plan(layout.row, layout.partner, ports, False, 0.0)
-    back = reference.matrix(*phases, plan, none, none, none, none + 1.0)
+    back = reference.matrix(*phases, plan, none, none, none, none + 1.0, none + 1.0)
     npt.assert_allclose(back, drawn, atol=1e-14)
 
 

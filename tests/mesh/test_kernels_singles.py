@@ -21,7 +21,7 @@ from photonpu.mesh.topologies import MESHES
 from photonpu.mesh.values import Couplings, Errors, Splitters, frozen, frozen_ints
 
 LANES = simd.DOUBLE_LANES
-ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "dead"})
+ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "dead", "imbalance", "heater"})
 
 
 @jit()
@@ -118,6 +118,10 @@ def test_tile_singles_agree_with_the_reference(
         frozen(rng.uniform(weakest, 1.0, (cores, ports))),
         frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, shape), 0.0)),
         frozen(np.maximum(rng.uniform(-20.0, 2 * math.pi, (cores, ports)), 0.0)),
+        frozen(np.ones((cores, 2, mzis))),
+        frozen(np.ones((cores, ports))),
+        frozen(rng.uniform(0.9, 1.1, shape)),
+        frozen(rng.uniform(0.9, 1.1, (cores, ports))),
     )
     within, line = no_couplings(shape[2]), no_couplings(ports)
     if heated:
@@ -149,10 +153,19 @@ def some_couplings(shifters: int, rng: np.random.Generator) -> Couplings:
     )
 
 
+@pytest.mark.parametrize("imbalance_db", [0.0, 0.1])
 @pytest.mark.parametrize("topology", sorted(MESHES))
-def test_single_matrices_of_any_mesh_are_those_of_double_precision(topology: str) -> None:
+def test_single_matrices_of_any_mesh_are_those_of_double_precision(
+    topology: str, imbalance_db: float
+) -> None:
     machine = Machine.preset("mzi64-thermal").override(
-        {"mesh.ports": 8, "mesh.topology": topology, "phase.dead_share": 0.02}
+        {
+            "mesh.ports": 8,
+            "mesh.topology": topology,
+            "mesh.mzi_imbalance_db": imbalance_db,
+            "phase.dead_share": 0.02,
+            "phase.gamma_error_rad_per_v2": 0.002,
+        }
     )
     tiles, chip = 21, Chip.draw(machine, 3)
     rng = np.random.default_rng(0)
