@@ -21,6 +21,8 @@ def compile_model(
     machine: options.MachineName = None,
     settings: options.Settings = None,
     calibration: options.Calibration = None,
+    calibration_method: options.CalibrationMethod = "max",
+    calibration_per: options.CalibrationPer = "tile",
     shape: options.Shapes = None,
     keep_digital: options.KeepDigital = None,
     only: options.Only = None,
@@ -113,6 +115,8 @@ def compile_model(
             programming=programming,
             rounding=rounding,
             assignment=assignment,
+            calibration_method=calibration_method,
+            calibration_per=calibration_per,
         )
     program.save(path)
     if annotate is not None:

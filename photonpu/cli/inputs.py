@@ -222,10 +222,12 @@ def read_program(
     calibration: Arrays | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     choice: Choice | None = None,
+    rule: tuple[str, str] | None = None,
 ) -> tuple[Program, Machine]:
     """Return the program in a ``.ppu`` file or compiled from a model, and the machine it runs on.
 
-    `source` is what a user named, or what `read_model` gave.
+    `source` is what a user named, or what `read_model` gave; `rule` is the method of calibration,
+    and what has a range of its own.
 
     Raises
     ------
@@ -234,8 +236,8 @@ def read_program(
     ModelError
         No such model, or one that does not read.
     InputError
-        A program is given with `calibration`, `shapes` or a `choice`, which its compiler has fixed;
-        or the choice names no node.
+        A program is given with `calibration`, `shapes`, a `choice` or a `rule`, which its compiler
+        has fixed; or the choice names no node, or the rule is none.
     ProgramError
         The file is damaged, or was compiled for a machine of other ports, topology or cores.
     """
@@ -256,6 +258,8 @@ def read_program(
             keep_digital=choice.keep_digital,
             only=choice.only,
             activation_products=choice.activation_products,
+            calibration_method=rule[0] if rule else "max",
+            calibration_per=rule[1] if rule else "tile",
         )
         return program, target
 
@@ -265,6 +269,11 @@ def read_program(
     if calibration is not None or shapes:
         raise InputError(
             f"'{source}' was compiled already: --calibration and --shape are for models"
+        )
+    if rule not in (None, ("max", "tile")):
+        raise InputError(
+            f"'{source}' was compiled already: --calibration-method and --calibration-per are for "
+            "models"
         )
     if choice != EVERYTHING:
         raise InputError(

@@ -45,6 +45,30 @@ Calibration = Annotated[
         help="Sample inputs by the model's input names, to set the ranges of the converters.",
     ),
 ]
+CalibrationMethod = Annotated[
+    str,
+    typer.Option(
+        metavar="max|percentile[:P]|mse",
+        help="How ranges follow from the samples: nothing is clipped; P % of them are not (99.99 "
+        "if nobody says); the least squared error of rounding and clipping.",
+    ),
+]
+CalibrationPer = Annotated[
+    str,
+    typer.Option(
+        metavar="tile|row|layer", help="What has an ADC range of its own; a row is an output port."
+    ),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        "--memory",
+        min=1,
+        metavar="MB",
+        help="What program and tensors may take; large ones then go through in pieces, with the "
+        "same results.  [default: three quarters of the machine's]",
+    ),
+]
 Shapes = Annotated[
     list[str] | None,
     typer.Option(

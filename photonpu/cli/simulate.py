@@ -73,6 +73,8 @@ def simulate(
     size: options.Size = None,
     limit: options.Limit = None,
     calibration: options.Calibration = None,
+    calibration_method: options.CalibrationMethod = "max",
+    calibration_per: options.CalibrationPer = "tile",
     shape: options.Shapes = None,
     keep_digital: options.KeepDigital = None,
     only: options.Only = None,
@@ -95,6 +97,7 @@ def simulate(
         Path | None,
         typer.Option(metavar="DIR", help="Draw image, truth and masks of some samples."),
     ] = None,
+    memory: options.Memory = None,
     min_dice: Annotated[
         float | None,
         typer.Option(metavar="DICE", help="Exit code 4 if the noisy mean Dice is below this."),
@@ -146,10 +149,19 @@ def simulate(
         calibration=ranges,
         shapes=shapes,
         choice=inputs.read_choice(keep_digital, only, activation_products),
+        rule=(calibration_method, calibration_per),
     )
     modes = inputs.noises(noise)
     if dataset is None or trace or attribute:
-        session = Session(program, modes, chip, seed, machine=target, sampling=sampling)
+        session = Session(
+            program,
+            modes,
+            chip,
+            seed,
+            machine=target,
+            sampling=sampling,
+            memory_limit_mb=memory,
+        )
         given = feeds if dataset is None else tracing.arrays_of(program, dataset)
         if trace or attribute:
             tracing.show(session, given, seed, attribute=attribute, quiet=quiet, as_json=as_json)
@@ -173,6 +185,7 @@ def simulate(
             ideal=ideal,
             until_ci=until_ci,
             store=store,
+            memory_limit_mb=memory,
         )
     if pictures is not None:
         draw(pictures, dataset, evaluation)

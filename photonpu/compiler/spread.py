@@ -111,7 +111,8 @@ class Spread:
 
 def codes(largest: NDArray[np.float32] | Floats) -> Longs:
     """Return the bits of numbers, those of singles, that tell bins apart."""
-    return (largest.astype(np.float32).view(np.uint32) >> np.uint32(_SHIFT)).astype(np.int64)
+    bits = np.abs(largest.astype(np.float32)).view(np.uint32)
+    return (bits >> np.uint32(_SHIFT)).astype(np.int64)
 
 
 def _moved(counts: Counts, down: Longs) -> Counts:

@@ -74,6 +74,7 @@ def evaluate(
     ideal: bool = True,
     until_ci: float | None = None,
     store: str | Path | None = None,
+    memory_limit_mb: float | None = None,
 ) -> Evaluation:
     """Segment every case with the float network, the ideal machine and noisy chips, and score.
 
@@ -125,6 +126,10 @@ def evaluate(
     store
         SQLite file that keeps the masks of finished runs, each by the hash of all that affects
         them: after Ctrl-C the same call goes on where it stopped. None for none.
+    memory_limit_mb
+        What program, matrices and tensors of the machine may take together, as in
+        `photonpu.Session`; no result depends on it. Images, masks and the float network, which
+        onnxruntime runs as a whole, come on top.
 
     Returns
     -------
@@ -133,8 +138,8 @@ def evaluate(
     Raises
     ------
     InputError
-        The program does not take these images, its output is no mask of their size, or an
-        argument is out of range.
+        The program does not take these images, its output is no mask of their size, an argument
+        is out of range, or one image needs more memory than the limit.
     UnknownNameError
         A metric that is not in the table.
     ProgramError
@@ -151,7 +156,7 @@ def evaluate(
     _check(scorers, len(instances), batch, threshold, dataset)
     if until_ci is not None and not 0 < until_ci < math.inf:
         raise InputError(f"until_ci={until_ci}: give half the width of an interval, such as 0.01")
-    runs = _Runs(program, dataset, noise, seed, machine, sampling, threshold)
+    runs = _Runs(program, dataset, noise, seed, machine, sampling, threshold, memory_limit_mb)
     asked = [*runs.given(reference), *(runs.ideal() if ideal else ()), *runs.noisy(instances)]
     scores: dict[str, list[Floats]] = {}
     masks: dict[str, list[Masks]] = {}
@@ -233,9 +238,11 @@ class _Runs:
         machine: Machine | None,
         sampling: str,
         threshold: float,
+        memory_limit_mb: float | None,
     ) -> None:
         from photonpu.simulator.session import fitting
 
+        self._memory_limit_mb = memory_limit_mb
         self._program, self._dataset = program, dataset
         self._noise, self._seed, self._sampling = noise, seed, sampling
         self._at_once = cases_of_program(program, dataset)
@@ -297,10 +304,11 @@ class _Runs:
             self._seed,
             machine=self._machine,
             sampling=self._sampling,
+            memory_limit_mb=self._memory_limit_mb,
             hosts=self._hosts,
         )
         self._hosts = session.hosts
-        return on_chip(session), self._at_once
+        return on_chip(session), min(self._at_once, session.largest_batch)
 
 
 def _store(path: str | Path | None) -> contextlib.AbstractContextManager[KeptMasks | None]:

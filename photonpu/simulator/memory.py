@@ -143,6 +143,12 @@ def plan(needed: Needs, limit_mb: float, batch: int) -> Plan:
     return Plan(together, max(needed.slab, min(slabs.SCRATCH_BYTES, free)))
 
 
+def largest_batch(needed: Needs, limit_mb: float) -> int:
+    """Return how many samples may be handed to one run below a ceiling; 1 where none fits."""
+    room = int(limit_mb * _MB) - needed.program - needed.tensors - needed.slab
+    return max(1, room // max(1, needed.sample))
+
+
 def lean(needed: Needs, limit_mb: float) -> bool:
     """Return whether digital steps must give their memory back after each run."""
     return needed.least(1) + slabs.SCRATCH_BYTES + needed.kept > limit_mb * _MB

@@ -132,6 +132,11 @@ class Session:
         """Names of the noise sources that act."""
         return frozenset(self.strengths)
 
+    @property
+    def largest_batch(self) -> int:
+        """Samples that one run may be given: inputs and outputs of more exceed the memory."""
+        return memory.largest_batch(self._needs, self.memory_limit_mb)
+
     def get_inputs(self) -> list[TensorInfo]:
         """Return name, type and shape of each input."""
         return list(self.program.inputs)

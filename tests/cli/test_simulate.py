@@ -207,3 +207,64 @@ def test_an_attribution_tells_of_each_source(
     both = photonpu(*words, "--trace")
     assert both.exit_code == 2
     assert "give one of the two" in both.stderr
+
+
+def test_a_ceiling_of_memory_changes_no_bit(
+    photonpu: CommandLine, tiny: Path, tmp_path: Path
+) -> None:
+    image = np.random.default_rng(1).standard_normal((2000, 1, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", image=image)
+    words = "simulate", tiny, "--input", tmp_path / "in.npz", "-o", tmp_path / "out.npz"
+
+    found = []
+    for memory in ((), ("--memory", 8)):
+        photonpu.json(*words, *memory)
+        found.append(np.load(tmp_path / "out.npz")["mask"].tobytes())
+
+    assert found[0] == found[1]
+
+
+def test_a_ceiling_that_nothing_fits_below_is_named_before_anything_runs(
+    photonpu: CommandLine, tiny: Path, squares: Path, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "in.npz", image=np.zeros((20_000, 1, 8, 8), np.float32))
+
+    many = photonpu("simulate", tiny, "--input", tmp_path / "in.npz", "--memory", 8)
+    wide = photonpu("simulate", tiny, "--data", squares, "--set", "mesh.ports=256", "--memory", 1)
+    none = photonpu("simulate", tiny, "--data", squares, "--memory", 0)
+
+    assert many.exit_code == 1
+    assert "memory_limit_mb=8: 20000 samples of this program need" in many.stderr
+    assert wide.exit_code == 1
+    assert "memory_limit_mb=1: one sample of this program need" in wide.stderr
+    assert none.exit_code == 2
+    assert "--memory" in none.stderr
+
+
+def test_scores_do_not_depend_on_the_ceiling_of_memory(
+    photonpu: CommandLine, tiny: Path, squares: Path
+) -> None:
+    words = "simulate", tiny, "--data", squares, "--chips", 2, "--quiet"
+
+    assert photonpu.json(*words) == photonpu.json(*words, "--memory", 2)
+
+
+def test_ranges_can_be_set_by_another_rule(
+    photonpu: CommandLine, tiny: Path, samples: Path, tmp_path: Path
+) -> None:
+    rule = "--calibration-method", "percentile:99", "--calibration-per", "row"
+    words = "simulate", tiny, "--input", samples, "--calibration", samples
+
+    plain, other = photonpu.json(*words), photonpu.json(*words, *rule)
+
+    # The network is the logistic function: the largest input, one of 128, is clipped.
+    assert other["mask"]["max"] < plain["mask"]["max"]
+    program = tmp_path / "p.ppu"
+    told = photonpu.json("compile", tiny, "--calibration", samples, "-o", program, *rule)
+    assert "converter ranges were set by percentile:99 per row" in told["notes"]
+    refused = photonpu("simulate", program, "--input", samples, *rule)
+    assert refused.exit_code == 1
+    assert "was compiled already: --calibration-method and --calibration-per are" in refused.stderr
+    wrong = photonpu("compile", tiny, "-o", program, "--calibration-method", "percentil:99")
+    assert wrong.exit_code == 1
+    assert "no such method; did you mean 'percentile'?" in wrong.stderr

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import math
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -246,3 +250,70 @@ def test_threads_batches_processes_and_stops_change_no_bit(tmp_path: Path) -> No
                 found.add(done.stdout.strip())
     assert len(found) == 1
     assert found != {hashlib.sha256(b"").hexdigest()}
+
+
+def _rows(store: Path) -> int:
+    """Return how many runs a store holds, while another process writes it."""
+    if not store.is_file():
+        return 0
+    with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+        except sqlite3.OperationalError:  # the table is not there yet
+            return 0
+
+
+CHIPS = 24
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> partial[subprocess.Popen[str]]:
+    """Return what starts an evaluation of many chips in a process of its own."""
+    folder = tmp_path_factory.mktemp("signals")
+    (folder / "half.onnx").write_bytes(model().SerializeToString())
+    images = data(5)
+    np.savez(folder / "data.npz", image=images.images, mask=images.masks.astype(np.uint8))
+    return partial(
+        subprocess.Popen,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+WORDS = [sys.executable, "-m", "photonpu", "simulate", "half.onnx", "--data", "data.npz"]
+WORDS += ["--set", "mesh.ports=4", "--set", "cores=1", "--set", "phase.error_rad=0.5"]
+WORDS += ["--metrics", "dice", "--no-ideal", "--trust", "--json", "--chips", str(CHIPS)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(command: partial[subprocess.Popen[str]]) -> str:
+    """Return what an evaluation that nothing stops writes."""
+    written, _ = command(WORDS).communicate(timeout=300)
+    return str(written)
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGKILL"])
+def test_what_a_signal_stops_goes_on_to_the_same_scores(
+    stop: str, command: partial[subprocess.Popen[str]], uninterrupted: str, tmp_path: Path
+) -> None:
+    store = tmp_path / "runs.sqlite"
+    keeping = [*WORDS, "--store", str(store)]
+
+    stopped = command(keeping)
+    while _rows(store) < 3 and stopped.poll() is None:
+        time.sleep(0.005)
+    stopped.send_signal(signal.Signals[stop])
+    _, told = stopped.communicate(timeout=60)
+    kept = _rows(store)
+    resumed, _ = command(keeping).communicate(timeout=300)
+
+    assert 3 <= kept < CHIPS
+    if stop == "SIGINT":
+        assert stopped.returncode == 130
+        assert f"finished chips are in '{store}': the same command goes on from there" in told
+    same = hashlib.sha256(uninterrupted.encode()).hexdigest()
+    assert hashlib.sha256(resumed.encode()).hexdigest() == same
+    assert len(json.loads(uninterrupted)["chips"]) == CHIPS
