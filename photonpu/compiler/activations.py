@@ -156,7 +156,8 @@ def measure(
     """
     left, right = (np.asarray(values[n], np.float64) for n in (product.left, product.right))
     streamed, held, entry = factors.split(left, right, product.held)
-    tiles = np.stack([cut(matrix[None], machine.mesh.ports)[1] for matrix in held])
+    cuts = [cut(matrix[None], machine.mesh.ports)[1] for matrix in held]
+    tiles = np.stack(cuts, dtype=np.float64)
     with one_blas_thread():
         scale = np.asarray(np.linalg.svd(tiles, compute_uv=False)[..., 0], np.float64)
         if rule.counts or rule.per == "row":

@@ -18,7 +18,7 @@ from photonpu.compiler.ranges import Rule
 from photonpu.compiler.spread import Spread
 from photonpu.errors import InputError
 from photonpu.program import Geometry, Stream, TensorInfo, windows
-from photonpu.program.tiles import Block
+from photonpu.program.tiles import Block, Reals
 
 Array = NDArray[np.generic]
 Feeds = Mapping[str, Array]
@@ -33,7 +33,7 @@ class Tiles:
     """The matrices of one stream: places and zero-padded numbers (T, N, N)."""
 
     places: tuple[Block, ...]
-    numbers: NDArray[np.float64]
+    numbers: Reals
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +202,14 @@ def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.floa
     for members, weight in _blocks(tiles):
         column, width = tiles.places[members[0]].column, tiles.places[members[0]].columns
         heights = [tiles.places[i].rows for i in members]
-        outputs = vectors[:, column : column + width] @ weight.T.astype(np.float32)
+        outputs = vectors[:, column : column + width] @ weight.T.astype(np.float32, copy=False)
         peaks = np.maximum(outputs.max(axis=0), -outputs.min(axis=0))
         starts = np.cumsum([0, *heights[:-1]])
         largest[members] = np.maximum.reduceat(peaks, starts)
     return largest
 
 
-def _blocks(tiles: Tiles) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
+def _blocks(tiles: Tiles) -> Iterator[tuple[list[int], Reals]]:
     """Yield the tiles that read the same inputs, and their matrices one below the other."""
     shared: dict[tuple[int, int], list[int]] = {}
     for index, place in enumerate(tiles.places):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +17,16 @@ from photonpu.compiler import (
     calibrate,
     control,
     passes,
+    placement,
     reader,
     segments,
     simplifier,
     weights,
 )
-from photonpu.compiler.batches import truly_free
 from photonpu.compiler.calibrate import Ranges
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
-from photonpu.compiler.placement import Layer, Observed, lowered, measured, observe
-from photonpu.compiler.profiler import Profiler
+from photonpu.compiler.placement import Layer, Observed
 from photonpu.compiler.ranges import Rule, adc_ranges, input_range_of
 from photonpu.compiler.untrusted.checked import Checked
 from photonpu.compiler.untrusted.limits import DEFAULT, Limits
@@ -143,34 +141,26 @@ def compile(
     graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})}, limits)
     kept = choice.kept(graph, proto)
     samples = calibrate.feeds(graph.inputs, calibration)
-    float_network = Profiler(graph)
-    first: Iterable[tuple[str, Array]] = float_network.run(samples[0])
-    if not float_network.lean:
-        first = tuple(first)
-    observed = observe(first)
-    graph, held_batch = truly_free(graph, float_network, samples[0])
-    layers, products = lowered(graph, machine, observed, choice, kept)
-    again = samples if float_network.lean else samples[1:]
-    runs = chain([] if float_network.lean else [first], map(float_network.run, again))
-    ranges, factor_ranges = measured(layers, products, runs, machine, rule)
+    seen = placement.see(graph, samples, machine, choice, kept, rule)
+    graph, layers, observed = seen.graph, seen.layers, seen.observed
     on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
-        **_photonic_steps(layers, ranges, observed, machine, rule),
+        **_photonic_steps(layers, seen.ranges, observed, machine, rule),
         **{
             pair.node.name: activations.step(
                 pair.node,
                 pair.product,
-                factor_ranges[pair.node.name],
+                seen.factor_ranges[pair.node.name],
                 observed.shapes,
                 machine,
                 rule,
             )
-            for pair in products
+            for pair in seen.products
         },
     }
     steps = _steps(graph, on_mesh, observed)
-    notes = _notes(calibration is None, held_batch, on_mesh, rule)
+    notes = _notes(calibration is None, seen.held_batch, on_mesh, rule)
     tiles, made = for_chip(
-        _bank(layers, ranges, machine, rule),
+        _bank(layers, seen.ranges, machine, rule),
         [
             span
             for step in on_mesh.values()

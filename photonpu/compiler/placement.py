@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from photonpu.compiler import activations, calibrate, passes
 from photonpu.compiler.activations import ActivationProduct, FactorRanges
-from photonpu.compiler.calibrate import Ranges, Tiles
+from photonpu.compiler.batches import truly_free
+from photonpu.compiler.calibrate import Feeds, Ranges, Tiles
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
+from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.ranges import Rule
 from photonpu.hardware import Machine
 from photonpu.program.tiles import cut, one_blas_thread
@@ -44,6 +47,54 @@ class Observed(NamedTuple):
 
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, np.dtype[np.generic]]
+
+
+class Seen(NamedTuple):
+    """What running the float network says of a graph.
+
+    Attributes
+    ----------
+    graph
+        The graph, its batch fixed if it takes no other.
+    held_batch
+        Why, or ``""``.
+    observed
+        Every tensor's shape and type.
+    layers, products
+        What runs on the mesh.
+    ranges, factor_ranges
+        What their converters must represent, by the node's name.
+    """
+
+    graph: Graph
+    held_batch: str
+    observed: Observed
+    layers: list[Layer]
+    products: list[Factors]
+    ranges: dict[str, Ranges]
+    factor_ranges: dict[str, FactorRanges]
+
+
+def see(
+    graph: Graph,
+    samples: Sequence[Feeds],
+    machine: Machine,
+    choice: Choice,
+    kept: Mapping[str, str],
+    rule: Rule,
+) -> Seen:
+    """Run the float network, place its nodes, and measure; its tensors are gone afterwards."""
+    network = Profiler(graph)
+    first: Iterable[tuple[str, Array]] = network.run(samples[0])
+    if not network.lean:
+        first = tuple(first)
+    observed = observe(first)
+    graph, held_batch = truly_free(graph, network, samples[0])
+    layers, products = lowered(graph, machine, observed, choice, kept)
+    again = samples if network.lean else samples[1:]
+    runs = chain([] if network.lean else [first], map(network.run, again))
+    found = measured(layers, products, runs, machine, rule)
+    return Seen(graph, held_batch, observed, layers, products, *found)
 
 
 def observe(values: Iterable[tuple[str, object]]) -> Observed:

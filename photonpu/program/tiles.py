@@ -21,6 +21,9 @@ _LARGEST = 128  # ports: above, LAPACK's blocks pay
 _SVD_THREADS = 2
 _SVD_CHUNK = 32
 _PHASE_CHUNK = 256
+_CHUNK = 256  # tiles that are factored at once: their factors stay in the cache's reach
+
+Reals = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ def blocks(groups: int, rows: int, columns: int, ports: int) -> tuple[Block, ...
         Groups share tiles, which is what makes depthwise convolutions affordable: as many whole
         groups as fit, or, if that makes fewer tiles, inputs without regard to where groups end.
     """
+    if groups == 1:
+        return tuple(_whole_groups(groups, rows, columns, ports))
     return min(
         _whole_groups(groups, rows, columns, ports), _split(groups, rows, columns, ports), key=len
     )
@@ -87,7 +92,7 @@ def _spans(length: int, size: int) -> Iterator[tuple[int, int]]:
         yield start, min(size, length - start)
 
 
-def cut(weight: NDArray[np.floating], ports: int) -> tuple[tuple[Block, ...], Floats]:
+def cut(weight: Reals, ports: int) -> tuple[tuple[Block, ...], Reals]:
     """Cut a matrix into zero-padded tiles.
 
     Parameters
@@ -100,20 +105,18 @@ def cut(weight: NDArray[np.floating], ports: int) -> tuple[tuple[Block, ...], Fl
     Returns
     -------
     tuple of Block, ndarray
-        T places, and the (T, N, N) matrices that go there.
+        T places, and the (T, N, N) matrices that go there, of the type of the weights.
     """
     groups, rows, columns = weight.shape
     places = blocks(groups, rows, columns, ports)
-    tiles = np.zeros((len(places), ports, ports))
+    tiles = np.zeros((len(places), ports, ports), weight.dtype)
     for tile, place in zip(tiles, places, strict=True):
         for group in range(place.row // rows, -(-(place.row + place.rows) // rows)):
             _copy_group(weight[group], group * rows, group * columns, place, tile)
     return places, tiles
 
 
-def _copy_group(
-    block: NDArray[np.floating], top: int, left: int, place: Block, tile: Floats
-) -> None:
+def _copy_group(block: Reals, top: int, left: int, place: Block, tile: Reals) -> None:
     """Copy into `tile` what `place` holds of the diagonal block that begins at (top, left)."""
     row = max(place.row, top)
     row_end = min(place.row + place.rows, top + block.shape[0])
@@ -171,7 +174,7 @@ def singular_values(tiles: Floats) -> tuple[Floats, Floats]:
     return factors, values
 
 
-def bank(places: tuple[Block, ...], tiles: Floats, topology: str, cores: int) -> TileBank:
+def bank(places: tuple[Block, ...], tiles: Reals, topology: str, cores: int) -> TileBank:
     """Turn the tiles of one stream into phases; see `bank_all`.
 
     Parameters
@@ -189,7 +192,7 @@ def bank(places: tuple[Block, ...], tiles: Floats, topology: str, cores: int) ->
 
 
 def bank_all(
-    streams: Sequence[tuple[tuple[Block, ...], Floats]], ports: int, topology: str, cores: int
+    streams: Sequence[tuple[tuple[Block, ...], Reals]], ports: int, topology: str, cores: int
 ) -> TileBank:
     """Turn tiles into phases (Miller, Photonics Research 1, 1, 2013: mesh, attenuators, mesh).
 
@@ -219,27 +222,29 @@ def bank_all(
         The topology is not universal: tiles are fitted, with the error that is told.
     """
     places = [place for part, _ in streams for place in part]
-    tiles = np.concatenate([np.zeros((0, ports, ports)), *(numbers for _, numbers in streams)])
-    factors, values = singular_values(tiles)
-    if mesh.MESHES[topology].real:
-        theta, phi, psi = _real_phases(factors, topology)
-    else:
-        phases = mesh.decompose(factors.reshape(-1, ports, ports), topology)
-        theta, phi, psi = (
-            angles.reshape(len(tiles), 2, angles.shape[1])
-            for angles in (phases.theta, phases.phi, phases.psi)
-        )
+    count, mzis = len(places), mesh.MESHES[topology].layout(ports).mzis
+    theta, phi = np.empty((count, 2, mzis)), np.empty((count, 2, mzis))
+    psi, attenuator = np.empty((count, 2, ports)), np.empty((count, ports))
+    scale, widest = np.empty(count), np.empty(count)
+    missed = np.zeros(2)
+    for part, tiles in _chunks([numbers for _, numbers in streams]):
+        factors, values = singular_values(tiles)
+        theta[part], phi[part], psi[part] = _phases(factors, topology)
         if not mesh.MESHES[topology].universal:
-            _tell_fit(tiles, mesh.matrix(phases, topology), values, topology)
-    scale = values[:, 0].copy()
-    relative = np.divide(values, scale[:, None], out=np.zeros_like(values), where=values > 0)
-    largest = np.abs(tiles).sum(axis=2).max(axis=1)
+            missed += _missed(tiles, (theta[part], phi[part], psi[part]), values, topology)
+        scale[part] = size = values[:, 0]
+        relative = np.divide(values, size[:, None], out=np.zeros_like(values), where=values > 0)
+        attenuator[part] = 2 * np.arcsin(np.clip(relative, 0.0, 1.0))
+        largest = np.abs(tiles).sum(axis=2).max(axis=1)
+        widest[part] = np.divide(largest, size, out=np.ones_like(size), where=size > 0)
+    if not mesh.MESHES[topology].universal:
+        _tell_fit(missed, topology)
     order = np.concatenate([np.zeros(0, np.int32), *(_count(part) for part, _ in streams)])
     return TileBank(
         theta=theta,
         phi=phi,
         psi=psi,
-        attenuator=2 * np.arcsin(np.clip(relative, 0.0, 1.0)),
+        attenuator=attenuator,
         scale=scale,
         row=_ints(place.row for place in places),
         column=_ints(place.column for place in places),
@@ -247,8 +252,40 @@ def bank_all(
         columns=_ints(place.columns for place in places),
         core=order % np.int32(cores),
         turn=order // np.int32(cores),
-        adc_range=np.divide(largest, scale, out=np.ones_like(scale), where=scale > 0),
+        adc_range=widest,
     )
+
+
+def _chunks(parts: Sequence[Reals]) -> Iterator[tuple[slice, Floats]]:
+    """Yield `_CHUNK` matrices of all parts at a time in double precision, and their numbers.
+
+    What is made of so few lies in memory that the next ones use again.
+    """
+    held: list[Reals] = []
+    first = waiting = 0
+    for part in parts:
+        for begin in range(0, len(part), _CHUNK):
+            held.append(part[begin : begin + _CHUNK])
+            waiting += len(held[-1])
+            if waiting >= _CHUNK:
+                together = np.concatenate(held, dtype=np.float64)
+                held, waiting = [together[_CHUNK:]], waiting - _CHUNK
+                yield slice(first, first + _CHUNK), together[:_CHUNK]
+                first += _CHUNK
+    if waiting:
+        yield slice(first, first + waiting), np.concatenate(held, dtype=np.float64)
+
+
+def _phases(factors: Floats, topology: str) -> tuple[Floats, Floats, Floats]:
+    """Return theta, phi and psi of (T, 2, N, N) factors."""
+    if mesh.MESHES[topology].real:
+        return _real_phases(factors, topology)
+    tiles, _, ports, _ = factors.shape
+    found = mesh.decompose(factors.reshape(-1, ports, ports), topology)
+    theta, phi, psi = (
+        angles.reshape(tiles, 2, angles.shape[1]) for angles in (found.theta, found.phi, found.psi)
+    )
+    return theta, phi, psi
 
 
 def _real_phases(factors: Floats, topology: str) -> tuple[Floats, Floats, Floats]:
@@ -265,12 +302,21 @@ def _real_phases(factors: Floats, topology: str) -> tuple[Floats, Floats, Floats
     )
 
 
-def _tell_fit(tiles: Floats, found: NDArray[np.complex128], values: Floats, topology: str) -> None:
+def _missed(
+    tiles: Floats, phases: tuple[Floats, Floats, Floats], values: Floats, topology: str
+) -> Floats:
+    """Return the squared size of how far fitted tiles are from `tiles`, and that of `tiles`."""
+    first, second = (
+        mesh.matrix(mesh.Phases(*(angles[:, side] for angles in phases)), topology)
+        for side in range(2)
+    )
+    wrong = (second * values[:, None, :]) @ first - tiles
+    return np.array([np.linalg.norm(wrong) ** 2, np.linalg.norm(tiles) ** 2])
+
+
+def _tell_fit(missed: Floats, topology: str) -> None:
     """Warn of how far the tiles that a mesh was fitted to are from those that were asked for."""
-    first, second = found[0::2], found[1::2]
-    real = (second * values[:, None, :]) @ first
-    size = np.linalg.norm(tiles)
-    error = np.linalg.norm(real - tiles) / size if size else 0.0
+    error = np.sqrt(missed[0] / missed[1]) if missed[1] else 0.0
     warnings.warn(
         f"topology '{topology}' is not universal: tiles are fitted, with a relative error of "
         f"{error:.3g}; set mesh.topology to 'clements' for exact ones",
