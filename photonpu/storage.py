@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -42,11 +43,39 @@ def atomic_write(path: str | Path, write: Callable[[BinaryIO], None]) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         if isinstance(error, OSError):
-            raise StorageError(
-                f"cannot write '{target}': {error.strerror or error}; "
-                "free space, or choose a folder that exists and is writable"
-            ) from error
+            raise _cannot(target, error.strerror or error) from error
         raise
+
+
+def check_place(path: str | Path) -> None:
+    """Make sure, before anything is computed, that a file could be written.
+
+    Parameters
+    ----------
+    path
+        Where the file is to stand.
+
+    Raises
+    ------
+    StorageError
+        It names a folder, or its folder is missing or not writable.
+    """
+    target = Path(path)
+    wrong = (
+        (target.is_dir(), errno.EISDIR),
+        (not target.parent.is_dir(), errno.ENOENT),
+        (not os.access(target.parent, os.W_OK), errno.EACCES),
+    )
+    for found, number in wrong:
+        if found:
+            raise _cannot(target, os.strerror(number))
+
+
+def _cannot(target: Path, why: object) -> StorageError:
+    return StorageError(
+        f"cannot write '{target}': {why}; free space, or choose a folder that exists and is "
+        "writable"
+    )
 
 
 def _umask() -> int:

@@ -1,5 +1,19 @@
 """The command line: one module for a verb, each of which calls public functions only."""
 
-from photonpu.cli.app import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+import sys
+
+INTERRUPTED = 130
+STOPPED = "interrupted; nothing was left half-written"
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with 130, from its first import on."""
+    try:
+        from photonpu.cli.app import app
+
+        app()
+    except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+from photonpu.cli import INTERRUPTED, STOPPED
 from photonpu.cli import check as check_verb
 from photonpu.cli import compile as compile_verb
 from photonpu.cli import demo as demo_verb
@@ -25,7 +26,7 @@ from photonpu.cli import sweep as sweep_verb
 from photonpu.errors import PhotonpuError, UnsupportedModelError
 from photonpu.tables import printable
 
-ERROR, UNSUPPORTED, INTERRUPTED = 1, 3, 130
+ERROR, UNSUPPORTED = 1, 3
 
 
 class Verbs(TyperGroup):
@@ -43,7 +44,12 @@ class Verbs(TyperGroup):
                 unsupported = isinstance(error, UnsupportedModelError)
                 raise typer.Exit(UNSUPPORTED if unsupported else ERROR) from None
             except KeyboardInterrupt:
-                typer.echo("interrupted; nothing was left half-written", err=True)
+                typer.echo(STOPPED, err=True)
+                raise typer.Exit(INTERRUPTED) from None
+            except ImportError as error:
+                if not isinstance(error.__cause__, KeyboardInterrupt):
+                    raise
+                typer.echo(STOPPED, err=True)  # while a compiled module was loading
                 raise typer.Exit(INTERRUPTED) from None
 
 
@@ -69,11 +75,6 @@ app.add_typer(machine_verb.app, name="machine")
 app.command("ops")(ops_verb.list_operators)
 app.add_typer(models_verb.app, name="models")
 app.command("demo")(demo_verb.demo)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
 
 
 def _version(asked: bool) -> None:

@@ -69,6 +69,7 @@ def compile_model(
     from photonpu.compiler.stages import STAGES, stage_text
     from photonpu.report.annotate import annotated, save
     from photonpu.simulator import estimate
+    from photonpu.storage import check_place
     from photonpu.sweep.runner import unranged
     from photonpu.tables import printable
 
@@ -83,6 +84,9 @@ def compile_model(
         STAGES[stop_after]  # or say at once that there is none
     path = Path(f"{Path(model).stem}.ppu") if output is None else output
     _keep_apart({"MODEL": Path(model), "--output": path, "--annotate": annotate})
+    for place in (path, annotate):
+        if stop_after is None and place is not None:
+            check_place(place)
     ranges = None if calibration is None else read_arrays(calibration)
     shapes = read_shapes(shape)
     choice = read_choice(keep_digital, only, activation_products)

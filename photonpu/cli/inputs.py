@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,8 @@ SHIPPED = "shipped"
 CALIBRATION_SAMPLES = 8
 
 
-def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
-    """Return ``KEY=VALUE`` arguments of `option` as a mapping.
+def pairs(texts: Iterable[str] | None, option: str, form: str = "KEY=VALUE") -> dict[str, str]:
+    """Return ``KEY=VALUE`` arguments of `option` as a mapping; `form` is how one is written.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise InputError(f"{option} {text}: write {option} KEY=VALUE")
+            raise InputError(f"{option} {text}: write {option} {form}")
         if key in found:
             raise InputError(f"{option} {key}: given twice")
         found[key] = value
@@ -149,9 +150,9 @@ def read_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]] | Non
         An argument that is not ``NAME=1x1x128x128``.
     """
     shapes = {}
-    for name, text in pairs(texts, "--shape").items():
+    for name, text in pairs(texts, "--shape", "NAME=1x1x128x128").items():
         sizes = text.split("x")
-        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        if not all(size.isdecimal() and len(size) < 19 and int(size) > 0 for size in sizes):
             raise InputError(f"--shape {name}={text}: write whole numbers, as in 1x1x128x128")
         shapes[name] = tuple(int(size) for size in sizes)
     return shapes or None
@@ -167,15 +168,18 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """
     import numpy as np
 
+    if not path.exists():
+        raise InputError(f"'{path}': no such file")
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
+        with path.open("rb") as start:
+            kind = start.read(6)
+        if kind == b"\x93NUMPY":
             raise InputError(f"'{path}' holds one array without a name; save it with np.savez")
-        with file:
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"'{path}' is no .npz file of numbers; write it with np.savez")
+        with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise InputError(f"'{path}': no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(
             f"'{path}' is no .npz file of numbers ({error}); write it with np.savez"
         ) from error

@@ -114,6 +114,7 @@ def simulate(
     from photonpu.cli import inputs, tracing
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import Session
+    from photonpu.storage import check_place
 
     asked = inputs.names(metrics)
     wrong = {
@@ -124,6 +125,8 @@ def simulate(
     for option, message in wrong.items():
         if message:
             raise typer.BadParameter(message, param_hint=option)
+    if output is not None:
+        check_place(output)
     feeds = {} if input_file is None else inputs.read_arrays(input_file)
     dataset = None if data is None else inputs.read_dataset(data, size=size, limit=limit)
     compiles = not model.endswith(".ppu")

@@ -232,15 +232,22 @@ def simplified(
     graph = from_model(*simple)
     for info in graph.inputs:
         if any(isinstance(size, str) for size in info.shape[1:]):
+            sizes = tuple(_example(size, axis) for axis, size in enumerate(info.shape))
             raise UnsupportedModelError(
-                f"input '{info.name}' has free axes {info.shape}: fix them with "
-                f"shapes={{'{info.name}': (...)}} or --shape {info.name}=..."
+                f"input '{info.name}' has free axes {info.shape}: fix them with sizes of yours, as "
+                f"in --shape {info.name}={'x'.join(map(str, sizes))} or "
+                f"shapes={{'{info.name}': {sizes}}}"
             )
     if not graph.nodes:
         raise UnsupportedModelError(
             f"model '{graph.name}' has no operator: nothing to compile; export one that computes"
         )
     return passes.run(graph)
+
+
+def _example(size: int | str, axis: int) -> int:
+    """Return a size that an axis may have: its own, or one for the batch and 128 for others."""
+    return size if isinstance(size, int) else 128 if axis else 1
 
 
 def shapes_of(

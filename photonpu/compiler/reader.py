@@ -116,11 +116,8 @@ def _parse(data: bytes, label: str, limits: Limits) -> onnx.ModelProto:
     from google.protobuf import message  # type: ignore[import-untyped]
 
     if not wire.has_graph(data):
-        start = repr(data[:8].decode("latin-1")) if data else "nothing: it is empty"
-        raise ModelError(
-            f"{label} is not an ONNX model: it begins with {start}; export one, for example with "
-            "torch.onnx.export"
-        )
+        found = f"it begins with {data[:8].decode('latin-1')!r}" if data else "it is empty"
+        raise ModelError(f"{label} is not an ONNX model: {found}; {_what_to_do(data)}")
     wire.check_wire(data, label, limits)
     proto = onnx.ModelProto()
     try:
@@ -130,6 +127,23 @@ def _parse(data: bytes, label: str, limits: Limits) -> onnx.ModelProto:
             f"{label} is damaged: {checks.first_line(error)}; copy or export it again"
         ) from error
     return proto
+
+
+#: How files begin that are taken for models, and what to do with them.
+_MISTAKEN = (
+    (b"version https://git-lfs", "it stands for a file of Git LFS: fetch that with git lfs pull"),
+    (b"PK\x03\x04", "if it is a network of PyTorch or a zip file, export or unpack it first"),
+    (b"\x93NUMPY", "it is an array of NumPy: name the network's own file"),
+    (b"\x89HDF", "if it is a network of Keras, convert it, for example with tf2onnx"),
+)
+
+
+def _what_to_do(data: bytes) -> str:
+    """Return what would do in place of a file that is no model."""
+    for start, advice in _MISTAKEN:
+        if data.startswith(start):
+            return advice
+    return "export one, for example with torch.onnx.export"
 
 
 def limits_of(

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
-from photonpu.cli import app
+from photonpu.cli.app import app
 
 
 class CommandLine:

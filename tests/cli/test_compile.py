@@ -168,3 +168,25 @@ def test_nothing_is_written_over_the_model_or_over_one_another(
     assert result.exit_code == 2
     assert re.search(said, result.stderr)
     assert tiny.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "folder"], "cannot write 'folder': Is a directory"),
+        (["-o", "missing/a.ppu"], "cannot write 'missing/a.ppu': No such file or directory"),
+        (["--annotate", "missing/a.onnx"], "cannot write 'missing/a.onnx': No such file"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_model_is_read(
+    photonpu: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    result = photonpu("compile", "missing.onnx", *words)
+    assert result.exit_code == 1
+    assert said in result.stderr

@@ -69,6 +69,11 @@ def test_a_mistyped_key_names_the_nearest(photonpu: CommandLine, tiny: Path) -> 
         (["--set", "mesh.ports"], "--set mesh.ports: write --set KEY=VALUE"),
         (["--set", "cores=1", "--set", "cores=2"], "--set cores: given twice"),
         (["--shape", "image=1x?"], "--shape image=1x?: write whole numbers, as in 1x1x128x128"),
+        (["--shape", "1x1x8x8"], "--shape 1x1x8x8: write --shape NAME=1x1x128x128"),
+        (
+            ["--shape", "image=1x" + 5000 * "9"],
+            f"--shape image=1x{5000 * '9'}: write whole numbers, as in 1x1x128x128",
+        ),
         (["--calibration", "no.npz"], "'no.npz': no such file"),
     ],
 )
@@ -98,7 +103,7 @@ def test_an_operator_that_nobody_knows_has_its_own_exit_code(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no arrays", "is no .npz file of numbers"),
+        (b"no arrays", "is no .npz file of numbers; write it with np.savez\n"),
         (b"", "is no .npz file of numbers"),
         (None, "holds one array without a name; save it with np.savez"),
     ],

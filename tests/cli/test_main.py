@@ -36,7 +36,7 @@ def test_the_module_runs_and_reports_an_error_in_one_line(tmp_path: Path) -> Non
 def test_help_imports_nothing_that_is_slow(tmp_path: Path) -> None:
     script = (
         "import sys\n"
-        "from photonpu.cli import app\n"
+        "from photonpu.cli.app import app\n"
         "try: app(['--help'])\n"
         "except SystemExit as stop: assert not stop.code\n"
         "slow = {'numpy', 'numba', 'onnx', 'onnxruntime', 'pandas', 'scipy', 'PIL', 'pydantic', "
@@ -76,13 +76,38 @@ def test_a_bug_shows_its_traceback(
         photonpu("estimate", tiny)
 
 
-def test_ctrl_c_ends_with_its_own_exit_code(
-    photonpu: CommandLine, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(program: object, batch: int, machine: object) -> None:
-        raise KeyboardInterrupt
+def while_loading() -> ImportError:
+    """Return what compiled modules make of Ctrl-C while they are loaded."""
+    error = ImportError("initialization failed")
+    error.__cause__ = KeyboardInterrupt()
+    return error
 
-    monkeypatch.setattr("photonpu.simulator.estimate", stop)
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), while_loading()])
+def test_ctrl_c_ends_with_its_own_exit_code(
+    photonpu: CommandLine, tiny: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    def interrupt(program: object, batch: int, machine: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("photonpu.simulator.estimate", interrupt)
     result = photonpu("estimate", tiny)
     assert result.exit_code == 130
     assert result.stderr == "interrupted; nothing was left half-written\n"
+
+
+def test_ctrl_c_ends_with_its_own_exit_code_while_the_command_line_is_loading(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'photonpu.cli.options': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from photonpu.cli import main\n"
+        "main()\n"
+    )
+    done = python("-c", script, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr == "interrupted; nothing was left half-written\n"

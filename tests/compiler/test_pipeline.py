@@ -168,7 +168,7 @@ def test_calibration_that_does_not_fit_is_refused(calibration: object, message: 
 
 def test_free_axes_are_fixed_by_shapes_or_by_calibration_and_the_batch_stays_free() -> None:
     free = network(size="size")
-    with pytest.raises(UnsupportedModelError, match="input 'x' has free axes .* fix them with"):
+    with pytest.raises(UnsupportedModelError, match="'x' has free axes .* as in --shape x="):
         photonpu.compile(free, SMALL)
 
     by_shape = photonpu.compile(free, SMALL, shapes={"x": (1, 2, 6, 6)}, calibration=samples())

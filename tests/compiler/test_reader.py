@@ -103,9 +103,20 @@ def test_a_text_file_shows_how_it_begins(tmp_path: Path) -> None:
         reader.read(tmp_path / "notes.onnx")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00" * 8, b"PK\x03\x04rest", b"{}\n"])
-def test_bytes_of_another_kind_are_no_model(data: bytes) -> None:
-    with pytest.raises(ModelError, match="is not an ONNX model: it begins with"):
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "it is empty; export one"),
+        (b"\x00" * 8, "it begins with .*; export one, for example with torch"),
+        (b"{}\n", "it begins with .*; export one"),
+        (b"PK\x03\x04rest", "it begins with 'PK.*; if it is a network of PyTorch"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "fetch that with git lfs pull"),
+        (b"\x93NUMPY\x01\x00", "it is an array of NumPy"),
+        (b"\x89HDF\r\n", "a network of Keras"),
+    ],
+)
+def test_bytes_of_another_kind_are_no_model_and_say_what_would_do(data: bytes, said: str) -> None:
+    with pytest.raises(ModelError, match=f"is not an ONNX model: .*{said}"):
         reader.read(data)
 
 

@@ -14,7 +14,7 @@ import pytest
 from onnx import helper
 
 from photonpu.compiler import reader
-from photonpu.compiler.untrusted import syscalls
+from photonpu.compiler.untrusted import sandbox, syscalls
 from photonpu.compiler.untrusted.limits import Limits
 from photonpu.compiler.untrusted.sandbox import read_confined, read_trusted
 from photonpu.errors import ModelError, UnsupportedModelError
@@ -97,6 +97,15 @@ def test_a_model_that_harms_the_child_is_an_error_that_names_the_file(
         read_confined(model, limits=limits, work=f"tests.compiler.deaths:{death}")
     assert str(error.value).startswith(f"'{model}': ")
     assert "\n" not in str(error.value)
+
+
+def test_a_child_that_is_not_ready_in_time_is_not_held_against_the_model(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The time for imports has passed before it begins: as on a machine that does much else.
+    monkeypatch.setattr(sandbox, "START_S", -0.999)
+    with pytest.raises(ModelError, match="was not ready after 0.001 s: this machine is too busy"):
+        read_confined(model, limits=SHORT)
 
 
 def test_a_crash_names_the_node_up_to_which_the_model_is_harmless(model: Path) -> None:

@@ -157,14 +157,16 @@ def _run(request: Mapping[str, Any], limits: Limits) -> _End:
         **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     }
     code = None
-    with (folder / "stderr").open("w+b") as stderr:
-        child = subprocess.Popen(
+    with (
+        (folder / "stderr").open("w+b") as stderr,
+        subprocess.Popen(
             [sys.executable, "-P", "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,  # nothing is written to it; it closes when the child ends
             stderr=stderr,
             env=environment,
-        )
+        ) as child,
+    ):
         try:
             # This process needs these next, and the child takes as long to load the same.
             _import_while_waiting(child, request)
@@ -174,7 +176,6 @@ def _run(request: Mapping[str, Any], limits: Limits) -> _End:
             pass
         finally:
             child.kill()
-            child.wait()
     report = folder / "report"
     lines = report.read_bytes().split(b"\n")[:-1] if report.exists() else []
     last_words = (folder / "stderr").read_bytes()[-4096:]
@@ -210,6 +211,12 @@ def _answer(end: _End, request: Mapping[str, Any], limits: Limits) -> dict[str, 
         raise ModelError(
             f"'{path}': {stage} failed: {last['bug']}; please report it with the file; --trust "
             "shows where it happened"
+        )
+    if not end.crashed and not end.records:
+        raise ModelError(
+            f"'{path}': the process that is to read it was not ready after "
+            f"{START_S + limits.seconds:g} s: this machine is too busy; try again later, or, if "
+            "you trust the file, with --trust"
         )
     if not end.crashed:
         raise ModelError(

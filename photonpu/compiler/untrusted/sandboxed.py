@@ -41,6 +41,7 @@ def main(request: Request) -> None:
         module, _, name = request["work"].partition(":")
         work = cast("Work", getattr(importlib.import_module(module), name))
         _import()
+        _tell(report, stage="starting to read it")
         confine(Limits(**request["limits"]))
         try:
             answer: dict[str, object] = {"model": work(request, functools.partial(_tell, report))}
