@@ -7,6 +7,7 @@ from photonpu.mesh.meshes import correct, decompose, haar, matrix
 from photonpu.mesh.mzi import attenuation, splitter, transfer
 from photonpu.mesh.tiles import single_matrices, tile_matrices
 from photonpu.mesh.topologies import MESHES, Phases, Topology
+from photonpu.mesh.variation import varied
 
 __all__ = [
     "MESHES",
@@ -24,4 +25,5 @@ __all__ = [
     "splitter",
     "tile_matrices",
     "transfer",
+    "varied",
 ]

@@ -15,6 +15,7 @@ from photonpu.hardware import Chip, Machine
 from photonpu.mesh import MESHES
 from photonpu.mesh.reference import code_of
 from photonpu.mesh.values import Plan, frozen, frozen_ints, wrap
+from photonpu.mesh.variation import varied
 from photonpu.program.reordering import part, reordered, unitaries
 from photonpu.program.tiles import one_blas_thread
 from photonpu.program.values import Floats, Ints, TileBank
@@ -22,7 +23,7 @@ from photonpu.registry import did_you_mean
 from photonpu.units import db_to_field
 
 #: What a chip is, and what its programming makes up for: it acts whatever noise is asked for.
-FABRICATION = frozenset({"splitter", "phase", "loss", "dead"})
+FABRICATION = frozenset({"splitter", "phase", "loss", "dead", "imbalance"})
 METHODS = {
     "nominal": "phases for a perfect chip",
     "local": "each interferometer gets the split it should have, or the nearest it reaches",
@@ -64,6 +65,8 @@ class Programmed:
 def chip_of(chip: Chip | int | str | Path, machine: Machine) -> Chip:
     """Return a chip: itself, drawn from a seed, or read from ``.npz`` or a ``.csv`` table.
 
+    One that was drawn has what the machine's neighbours have in common; see `varied`.
+
     Raises
     ------
     MachineError
@@ -85,7 +88,7 @@ def chip_of(chip: Chip | int | str | Path, machine: Machine) -> Chip:
             f"interferometers a mesh, and machine '{machine.name}' {needed[0]} of {needed[1]} and "
             f"{needed[2]}: measure a chip of this machine"
         )
-    return chip
+    return varied(chip, machine)
 
 
 def check(method: str, rounding: str) -> None:
@@ -320,6 +323,7 @@ def _before_second(tiles: TileBank, chip: Chip, machine: Machine) -> NDArray[np.
         beta=beta,
         gamma=gamma,
         loss_db=chip.mzi_loss_db[core, 0],
+        imbalance_db=chip.mzi_imbalance_db[core, 0],
     )
     phase = _met(tiles.attenuator, chip.attenuator_stuck[core]) + chip.attenuator_error[core]
     passed = mesh.attenuation(

@@ -15,7 +15,9 @@ from photonpu.units import db_to_field
 Floats = NDArray[np.float64]
 Reals = Floats | NDArray[np.float32]
 
-_CHIP_SOURCES = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "dead"})
+_CHIP_SOURCES = frozenset(
+    {"splitter", "phase", "loss", "dac", "crosstalk", "dead", "imbalance", "heater"}
+)
 _CHUNK = 64  # tiles whose complex fields are in memory at once
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.hardware import Chip, Machine
+from photonpu.mesh import variation
 from photonpu.registry import Registry
-from photonpu.simulator import detection
+from photonpu.simulator import ageing, detection
 from photonpu.simulator.effects import Effect
 
 Place = Literal["chip", "input", "detector", "sample"]
 #: What acts of the sources, and how strongly: a number, or measured errors (cores, ports).
 Strength = float | NDArray[np.float64]
 Act = Callable[[Machine, Chip], Effect]
+#: What a source adds to arrays of a chip, by their names.
+Deviate = Callable[[Machine, Chip], Mapping[str, NDArray[np.float64]]]
+Own = TypeVar("Own", bound=Callable[[Machine, Chip], Any])
 Named = str | Iterable[str] | Mapping[str, float | NDArray[np.float64]]
 
 
@@ -47,6 +51,8 @@ class Noise:
         What measured errors, (cores, ports), do to samples; None where there is no such thing.
     scales
         Whether it can be made stronger and weaker, or is on or off only.
+    deviate
+        What it adds to arrays of a chip; None for what is in them already, or acts elsewhere.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Noise:
     act: Act | None = None
     measured: Callable[[NDArray[np.float64]], Effect] | None = None
     scales: bool = True
+    deviate: Deviate | None = None
 
 
 NOISES = Registry[Noise]("noise source")
@@ -70,12 +77,14 @@ def noise_source(
     unit: str = "",
     equation: str,
     source: str,
-    place: Literal["detector", "sample"] = "sample",
-) -> Callable[[Act], Act]:
+    place: Literal["chip", "detector", "sample"] = "sample",
+) -> Callable[[Own], Own]:
     """Return a decorator that adds a source of one's own to the table.
 
-    It decorates a function of the machine and the chip that returns an `Effect`. The source is
-    then a part of ``noise="full"``, and can be switched on by its name.
+    It decorates a function of the machine and the chip that returns an `Effect` or, for the place
+    ``"chip"``, a mapping from names of the chip's arrays to what is added to them: errors of
+    splitters, of phases or of their response, or imbalances. The source is then a part of
+    ``noise="full"``, and can be switched on by its name.
 
     Parameters
     ----------
@@ -94,11 +103,23 @@ def noise_source(
     >>> y = PhotonicMatrix([[1.0]], noise={"pick-up": 2.0}) @ [0.5]
     >>> bool(abs(y[0] - 0.5) < 0.02)
     True
+
+    Every phase of the second core 10 mrad too large:
+
+    >>> import numpy as np
+    >>> @noise_source("hot core", equation="theta += 0.01", source="our lab", place="chip")
+    ... def hot_core(machine, chip):
+    ...     error = np.zeros(chip.theta_error.shape)
+    ...     error[1] = 0.01
+    ...     return {"theta_error": error}
     """
 
-    def enter(act: Act) -> Act:
-        NOISES.register(name)(Noise(name, place, parameter, unit, equation, source, act))
-        return act
+    def enter(function: Own) -> Own:
+        entry = Noise(name, place, parameter, unit, equation, source)
+        on_chip = place == "chip"
+        entry = replace(entry, **{"deviate" if on_chip else "act": cast(Any, function)})
+        NOISES.register(name)(entry)
+        return function
 
     return enter
 
@@ -138,6 +159,75 @@ _enter(
         "field * 10^(-loss/20) at each MZI passed; the mean over paths is calibrated out",
         "Clements et al., Optica 3, 1460 (2016)",
         scales=False,
+    )
+)
+_enter(
+    Noise(
+        "correlated",
+        "chip",
+        "mesh.correlation_um",
+        "µm",
+        "errors of 'splitter', and of 'phase', have the correlation exp(-d / L) over the distance "
+        "d on the floor plan in place of none; their sigma stays",
+        "assumption of the form, unverified",
+        scales=False,
+    )
+)
+_enter(
+    Noise(
+        "regional",
+        "chip",
+        "mesh.region_factor, mesh.region_radius_um, mesh.region_x_um, mesh.region_y_um",
+        "",
+        "alpha, theta, phi, psi += N(0, (k^2 - 1) sigma^2) within a disc, so that they have k "
+        "times the error of 'splitter' and 'phase' there",
+        "assumption, unverified",
+        deviate=variation.regional,
+    )
+)
+_enter(
+    Noise(
+        "imbalance",
+        "chip",
+        "mesh.mzi_imbalance_db, mesh.mzi_imbalance_std_db",
+        "dB",
+        "field * 10^(-d/40) on the upper arm and 10^(d/40) on the lower one between an MZI's "
+        "splitters; not unitary, and no phases make up for it",
+        "assumption of the spread, unverified; arms as in docs/physics.md",
+    )
+)
+_enter(
+    Noise(
+        "heater",
+        "chip",
+        "phase.gamma_error_rad_per_v2, phase.pi_voltage_v",
+        "rad/V²",
+        "phi -> phi (gamma + d) / gamma, gamma = pi / V_pi^2, d ~ N(0, sigma^2) cut at 3 sigma",
+        "L2ight's public code: gamma_noise_std",
+    )
+)
+_enter(
+    Noise(
+        "drift",
+        "chip",
+        "phase.drift_rad_per_rth, environment.since_calibration_s",
+        "rad/√h",
+        "theta, phi, psi += N(0, sigma^2 t): a random walk over the time since calibration",
+        "assumption, unverified",
+        deviate=ageing.drift,
+    )
+)
+_enter(
+    Noise(
+        "ambient",
+        "chip",
+        "environment.ambient_change_k, phase.response_per_k, phase.thermo_optic_per_k, "
+        "mesh.path_difference_um",
+        "K",
+        "phi -> phi (1 + c dT), and theta, phi, psi += (2 pi / lambda) (dn/dT) dL dT with path "
+        "differences dL ~ N(0, sigma^2)",
+        "optical path length; linear in the temperature, unverified",
+        deviate=ageing.ambient,
     )
 )
 _enter(

@@ -20,7 +20,7 @@ from photonpu.simulator.noise import Strength
 from photonpu.simulator.panels import panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
-from photonpu.simulator.transfer import transfer
+from photonpu.simulator.transfer import Transfer, transferring
 
 Singles = NDArray[np.float32]
 CHUNK_TILES = 1024  # that are decomposed at once: 130 MiB of phases and fields at 64 ports
@@ -52,9 +52,12 @@ def layers(
         and gives the product.
     """
     found: dict[str, Run] = {}
+    if not program.reprogrammed_steps:
+        return found
+    transfers = transferring(machine, chip, strengths)
     first_tile = len(program.tiles)  # no two tiles share the key of their noise
     for step in program.reprogrammed_steps:
-        found[step.name] = _layer(step, machine, chip, strengths, receiver, first_tile)
+        found[step.name] = _layer(step, machine, transfers, receiver, first_tile)
         first_tile += step.tiles
     return found
 
@@ -62,8 +65,7 @@ def layers(
 def _layer(
     step: ReprogrammedStep,
     machine: Machine,
-    chip: Chip,
-    strengths: Mapping[str, Strength],
+    transfers: Callable[[TileBank], Transfer],
     receiver: Receiver,
     first_tile: int,
 ) -> Run:
@@ -77,7 +79,7 @@ def _layer(
         chunk = max(1, CHUNK_TILES // step.tiles)
         for begin in range(0, len(matrices), chunk):
             tiles = programmed(step, matrices[begin : begin + chunk], machine, begin)
-            found = transfer(tiles, machine, chip, strengths)
+            found = transfers(tiles)
             for place in range(len(tiles) // step.tiles):
                 span = place * step.tiles, (place + 1) * step.tiles
                 matrix = panels(

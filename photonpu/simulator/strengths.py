@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,14 @@ from numpy.typing import NDArray
 from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.hardware.chip import SOURCES
+from photonpu.mesh import variation
+from photonpu.registry import did_you_mean
 from photonpu.simulator.noise import NOISES, Named, Strength
 
+Floats = NDArray[np.float64]
+
+_MOST = 1e6  # nothing is so much stronger than a machine says
+_DEVIATING = ("splitter", "phase", "heater", "imbalance")  # to whose arrays sources may add
 _SETS: dict[str, tuple[str, ...]] = {"ideal": (), "quantised": ("dac", "input_dac", "adc")}
 
 
@@ -72,14 +79,26 @@ def _described(name: str, strength: Strength) -> str:
     return name if strength == 1.0 else f"{name}={strength!r}"
 
 
-def scaled(machine: Machine, chip: Chip, found: Mapping[str, Strength]) -> tuple[Machine, Chip]:
+def scaled(
+    machine: Machine, chip: Chip, found: Mapping[str, Strength]
+) -> tuple[Machine, Chip, dict[str, Strength]]:
     """Return the machine and the chip on which sources of a chip act with their strengths.
+
+    Returns
+    -------
+    machine, chip
+        With all that acts in their numbers.
+    strengths
+        What acts: what sources add to a chip makes errors of one of the arrays' sources.
 
     Raises
     ------
     InputError
-        Crosstalk beyond that of bare heaters.
+        Crosstalk beyond that of bare heaters, or a source adds what fits no array.
     """
+    if "correlated" in found:
+        chip = variation.correlated(chip, machine)
+    whole = chip
     for name, strength in found.items():
         if NOISES[name].place != "chip" or not isinstance(strength, float) or strength == 1.0:
             continue
@@ -91,10 +110,60 @@ def scaled(machine: Machine, chip: Chip, found: Mapping[str, Strength]) -> tuple
                     "beyond bare heaters, 1; move them closer with mesh.mzi_width_um"
                 )
             machine = machine.override({"phase.crosstalk": scaled_crosstalk})
-        else:
+        elif name in SOURCES:
             arrays = {array: getattr(chip, array) * strength for array in SOURCES[name]}
+            if name == "imbalance":
+                arrays = _passive(arrays, chip)
             chip = replace(chip, **arrays)
-    return machine, chip
+    return machine, *_deviating(machine, chip, whole, found)
+
+
+def _passive(arrays: Mapping[str, Floats], chip: Chip) -> dict[str, Floats]:
+    """Return imbalances at which no arm amplifies that did not before."""
+    found = {}
+    for (name, array), loss in zip(arrays.items(), SOURCES["loss"], strict=True):
+        most = np.maximum(2.0 * getattr(chip, loss), np.abs(getattr(chip, name)))
+        found[name] = np.clip(array, -most, most)
+    return found
+
+
+def _deviating(
+    machine: Machine, chip: Chip, whole: Chip, found: Mapping[str, Strength]
+) -> tuple[Chip, dict[str, Strength]]:
+    """Return a chip with what sources add to its arrays, and what acts then.
+
+    The sources see the `whole` chip, before any strength.
+    """
+    acting, arrays = dict(found), dict[str, Any]()
+    for name, strength in found.items():
+        deviate = NOISES[name].deviate
+        if deviate is None or not isinstance(strength, float):
+            continue
+        for array, error in deviate(machine, whole).items():
+            source = _source_of(name, array, error, chip)
+            if source not in acting:
+                arrays |= {other: np.zeros_like(getattr(chip, other)) for other in SOURCES[source]}
+                acting[source] = 1.0
+            arrays[array] = arrays.get(array, getattr(chip, array)) + strength * error
+    return replace(chip, **arrays), acting
+
+
+def _source_of(name: str, array: str, error: Floats, chip: Chip) -> str:
+    """Return the source that an array belongs to, once it is sure that `error` fits it."""
+    known = {part: source for source in _DEVIATING for part in SOURCES[source]}
+    if array not in known:
+        raise InputError(
+            f"noise source '{name}': nothing can be added to '{array}'"
+            f"{did_you_mean(array, known) or f'; there are {list(known)}'}"
+        )
+    shape = getattr(chip, array).shape
+    if np.shape(error) != shape:
+        raise InputError(
+            f"noise source '{name}': '{array}' of shape {np.shape(error)}: give {shape}"
+        )
+    if not np.isfinite(error).all():
+        raise InputError(f"noise source '{name}': '{array}' is not finite")
+    return known[array]
 
 
 def _pairs(noise: Named) -> Iterable[tuple[str, object]]:
@@ -137,10 +206,10 @@ def _checked(source: str, strength: object, *, alone: bool) -> Strength:
         value = float(strength)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
+    if not 0 <= value <= _MOST:
         raise InputError(
-            f"noise source '{source}': strength {strength!r}; give a number from 0 on, 1 for what "
-            "the machine says"
+            f"noise source '{source}': strength {strength!r}; give a number from 0 to {_MOST:g}, "
+            "1 for what the machine says"
         )
     if not entry.scales and value not in (0.0, 1.0):
         if alone:

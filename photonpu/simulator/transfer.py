@@ -58,7 +58,7 @@ def transferring(
     machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Callable[[TileBank], Transfer]:
     """Return a function that gives what tiles do; what depends on the chip alone comes once."""
-    machine, chip = scaled(machine, chip, strengths)
+    machine, chip, strengths = scaled(machine, chip, strengths)
     if _jitter_rad(machine, strengths) or _slope_per_nm(machine, strengths):
         return partial(_fluctuating, machine=machine, chip=chip, strengths=strengths)
     matrices = engine.chip_matrices(machine, chip, frozenset(strengths))

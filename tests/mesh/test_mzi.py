@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from photonpu import mesh
 from photonpu.mesh import Phases, attenuation, splitter, transfer
+from photonpu.mesh.mzi import unbalanced
 
 angles = st.floats(-7.0, 7.0)
 errors = st.floats(-0.5, 0.5)
@@ -46,6 +47,34 @@ def test_theta_zero_is_the_cross_state() -> None:
 
 def test_theta_pi_is_the_bar_state() -> None:
     npt.assert_allclose(np.abs(transfer(math.pi, 0.4)), [[1, 0], [0, 1]], atol=1e-15)
+
+
+@given(angles, angles, errors, errors)
+def test_arms_that_lose_alike_make_the_unitary_block(
+    theta: float, phi: float, alpha: float, beta: float
+) -> None:
+    npt.assert_allclose(
+        unbalanced(theta, phi, alpha, beta), transfer(theta, phi, alpha, beta), atol=1e-14
+    )
+
+
+@given(angles, angles, errors, errors, st.floats(-3.0, 3.0))
+def test_no_phase_and_no_splitter_makes_up_for_arms_that_lose_differently(
+    theta: float, phi: float, alpha: float, beta: float, imbalance_db: float
+) -> None:
+    # The arms stand between unitary matrices: their fields are the singular values of the block.
+    block = unbalanced(theta, phi, alpha, beta, 10 ** (-imbalance_db / 20))
+
+    larger = 10 ** (abs(imbalance_db) / 40)
+    npt.assert_allclose(np.linalg.svd(block)[1], [larger, 1 / larger], rtol=1e-12)
+
+
+def test_a_decibel_between_the_arms_leaves_an_extinction_of_24_8_decibels() -> None:
+    # By hand: u, l = 10^(-+1/40); at cross the bar path keeps ((l - u) / 2)^2 of the power.
+    block = unbalanced(0.0, 0.0, skew=10 ** (-1 / 20))
+
+    assert -20 * math.log10(abs(block[0, 0])) == pytest.approx(24.79, abs=0.01)
+    assert abs(block[0, 1]) == pytest.approx(math.cosh(math.log(10) / 40))
 
 
 @given(angles, errors, errors)

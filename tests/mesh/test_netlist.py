@@ -27,6 +27,7 @@ def drawn(topology: str) -> tuple[mesh.Phases, dict[str, Any]]:
     errors = {name: rng.normal(0.0, 0.05, phases.theta.shape) for name in ("alpha", "beta")}
     errors["gamma"] = rng.normal(0.0, 0.05, phases.theta.shape)
     errors["loss_db"] = rng.uniform(0.0, 0.5, phases.theta.shape)
+    errors["imbalance_db"] = rng.normal(0.0, 0.2, phases.theta.shape)
     return phases, errors
 
 

@@ -46,6 +46,18 @@ def test_a_chip_written_out_comes_back(topology: str, tmp_path: Path) -> None:
     assert (found.name, found.seed) == ("measured", None)
 
 
+def test_unequal_arms_and_responses_are_read_and_all_others_are_even(tmp_path: Path) -> None:
+    text = "core,mesh,column,row,imbalance_db,theta_response,phi_response\n1,u,0,2,-0.2,.01,.02\n"
+    text += "0,attenuator,,3,0.1,-0.03,\n"
+    chip = read_map(write(tmp_path, text), MACHINE)
+
+    assert chip.mzi_imbalance_db[1, 1, 1] == -0.2
+    assert (chip.theta_response[1, 1, 1], chip.phi_response[1, 1, 1]) == (0.01, 0.02)
+    assert (chip.attenuator_imbalance_db[0, 3], chip.attenuator_response[0, 3]) == (0.1, -0.03)
+    for name in ("mzi_imbalance_db", "theta_response", "phi_response", "attenuator_response"):
+        assert np.count_nonzero(getattr(chip, name)) == 1
+
+
 def test_dead_shifters_are_read_and_all_others_work(tmp_path: Path) -> None:
     text = "core,mesh,column,row,theta_stuck,phi_stuck\n1,u,0,2,1.5,\n0,vh,1,1,,0.5\n"
     text += "0,attenuator,,3,2.5,\n"

@@ -14,7 +14,7 @@ from photonpu.hardware import Chip, Machine
 from photonpu.mesh.crosstalk import kappa
 
 Complexes = NDArray[np.complex128]
-ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk"})
+ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "imbalance", "heater"})
 
 UNIVERSAL = [entry.name for entry in mesh.MESHES.values() if entry.universal]
 universal = pytest.mark.parametrize("topology", UNIVERSAL)
@@ -70,7 +70,9 @@ def test_without_sources_the_product_is_exact_on_the_worst_of_chips(topology: st
 
 
 @universal
-@pytest.mark.parametrize("source", ["splitter", "phase", "loss", "crosstalk"])
+@pytest.mark.parametrize(
+    "source", ["splitter", "phase", "loss", "crosstalk", "imbalance", "heater"]
+)
 def test_a_source_of_strength_zero_changes_nothing(topology: str, source: str) -> None:
     machine = machine_of(6, mesh__topology=topology)
     phases, tiles = bank(6, 3, topology)
@@ -105,6 +107,82 @@ def test_loss_takes_its_decibels_from_both_meshes_and_the_attenuator() -> None:
         **phases, chip=Chip.draw(machine, 0), machine=machine, sources=frozenset({"loss"})
     )
     npt.assert_allclose(found, tiles * 10 ** (-3 * 0.7 / 20), atol=1e-12)
+
+
+def test_unequal_arms_are_those_of_both_meshes_and_of_the_attenuators() -> None:
+    machine = machine_of(
+        4, mesh__mzi_loss_db=0.5, mesh__mzi_imbalance_db=0.3, mesh__mzi_imbalance_std_db=0.2
+    )
+    chip = Chip.draw(machine, 3)
+    phases, _ = bank(4, 2)
+    core = phases["core"]
+    found = mesh.tile_matrices(
+        **phases, chip=chip, machine=machine, sources=frozenset({"imbalance"})
+    )
+    first, second = (
+        mesh.matrix(*_mesh(phases, which), imbalance_db=chip.mzi_imbalance_db[core, which])
+        for which in (0, 1)
+    )
+    # Bar to bar of an attenuator: (u e^{i h} + l e^{-i h}) / 2 in push-pull, less the factor i.
+    half = phases["attenuator"] / 2
+    upper = 10 ** (-chip.attenuator_imbalance_db[core] / 40)
+    passed = (upper * np.exp(1j * half) - np.exp(-1j * half) / upper) / 2j
+    npt.assert_allclose(found, second @ (passed[:, :, None] * first), atol=1e-12)
+
+
+def test_of_losses_of_0_2_and_0_4_decibels_each_arm_keeps_its_own() -> None:
+    # One interferometer at bar, two attenuators wide open: without unequal arms there.
+    machine = machine_of(2, mesh__mzi_loss_db=0.3)
+    phases = mesh.Phases(np.full((1, 1), np.pi), np.zeros((1, 1)), np.zeros((1, 2)))
+    found = mesh.matrix(phases, loss_db=machine.mesh.mzi_loss_db, imbalance_db=0.2)[0]
+    upper, lower = 10 ** (-0.4 / 20), 10 ** (-0.2 / 20)
+    # By hand: S diag(-u, l) S with S = [[1, i], [i, 1]] / sqrt 2.
+    expected = [[-upper - lower, 1j * (lower - upper)], [1j * (lower - upper), upper + lower]]
+    npt.assert_allclose(found, np.array(expected) / 2, atol=1e-14)
+
+
+def test_local_correction_does_not_repair_unequal_arms() -> None:
+    errors = dict.fromkeys(("alpha", "beta"), 0.003)
+    unitaries = mesh.haar(6, 4, seed=2)
+    phases = mesh.decompose(unitaries)
+    fixed, unreachable = mesh.correct(phases, "clements", **errors)
+    balanced = mesh.matrix(fixed, **errors)
+    lossy = mesh.matrix(fixed, imbalance_db=0.5, **errors)
+    assert unreachable.sum() == 0
+    npt.assert_allclose(balanced, unitaries, atol=1e-12)
+    # Each block keeps singular values of 10^(+-0.5/40): no unitary is nearer than that.
+    singular = np.linalg.svd(lossy)[1]
+    assert (singular.max(axis=1) > 10 ** (0.5 / 40)).all()
+
+
+@pytest.mark.parametrize("crosstalk", [0.0, 1.0])
+def test_heaters_that_respond_differently_turn_and_warm_by_what_they_make(
+    crosstalk: float,
+) -> None:
+    machine = machine_of(
+        4,
+        phase__crosstalk=crosstalk,
+        phase__gamma_error_rad_per_v2=0.002,
+        mesh__mzi_width_um=15.0,
+    )
+    chip = Chip.draw(machine, 3)
+    phases, _ = bank(4, 2)
+    phases |= {"phi": phases["phi"] % 6.0, "psi": phases["psi"] % 6.0}  # none beyond a turn
+    core = phases["core"]
+    made = {
+        "theta": phases["theta"] * (1 + chip.theta_response[core]),
+        "phi": phases["phi"] * (1 + chip.phi_response[core]),
+        "psi": phases["psi"] * (1 + chip.psi_response[core]),
+        "attenuator": phases["attenuator"] * (1 + chip.attenuator_response[core]),
+        "core": core,
+    }
+    found = mesh.tile_matrices(
+        **phases, chip=chip, machine=machine, sources=frozenset({"heater", "crosstalk"})
+    )
+    expected = mesh.tile_matrices(
+        **made, chip=chip, machine=machine, sources=frozenset({"crosstalk"})
+    )
+    npt.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_a_tile_meets_the_errors_of_its_own_core() -> None:

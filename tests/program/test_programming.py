@@ -228,6 +228,9 @@ def test_a_chip_is_itself_a_seed_or_a_file(tmp_path: Path) -> None:
 
     assert programming.chip_of(chip, machine) is chip
     assert programming.chip_of(7, machine).digest == chip.digest
+    alike = machine.override({"mesh.correlation_um": 1e4})
+    assert programming.chip_of(7, alike).seed is None
+    assert programming.chip_of(7, alike).digest == mesh.varied(chip, alike).digest != chip.digest
     assert programming.chip_of(tmp_path / "seven.npz", machine).digest == chip.digest
     assert programming.chip_of(str(tmp_path / "map.csv"), machine).splitter_in[0, 0, 0] == 0.01
     with pytest.raises(MachineError, match="2 cores of 4 ports and 6 interferometers a mesh, and"):

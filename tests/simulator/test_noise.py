@@ -29,6 +29,18 @@ LOUD = MACHINE.override(
         "wavelengths": 3,
         "mesh.mzi_width_um": 20.0,
         "mesh.splitter_dispersion_per_nm": 0.02,
+        "mesh.mzi_imbalance_db": 0.02,
+        "mesh.mzi_imbalance_std_db": 0.02,
+        "mesh.correlation_um": 2000.0,
+        "mesh.region_factor": 2.0,
+        "mesh.region_radius_um": 2000.0,
+        "mesh.path_difference_um": 1.0,
+        "phase.gamma_error_rad_per_v2": 0.0002,
+        "phase.drift_rad_per_rth": 0.001,
+        "phase.response_per_k": 1e-4,
+        "phase.thermo_optic_per_k": 1e-4,
+        "environment.ambient_change_k": 5.0,
+        "environment.since_calibration_s": 14400.0,
         "phase.crosstalk": 0.25,
         "phase.dead_share": 0.05,
         "phase.jitter_rad": 0.01,
@@ -60,14 +72,22 @@ def output(noise: Any, machine: Machine = LOUD, **options: Any) -> np.ndarray:
     return np.asarray(y)
 
 
+#: What rearranges the errors of another source does nothing without it.
+WITH = {"correlated": {"splitter": 1.0}}
+
+
 @pytest.mark.parametrize("name", list(NOISES))
-def test_each_source_alone_changes_the_result(name: str) -> None:
-    assert not np.array_equal(output("ideal"), output(name))
+def test_each_source_changes_the_result(name: str) -> None:
+    others = WITH.get(name, {})
+
+    assert not np.array_equal(output(others), output({**others, name: 1.0}))
 
 
 @pytest.mark.parametrize("name", list(NOISES))
 def test_a_source_of_strength_zero_is_the_identity(name: str) -> None:
-    npt.assert_array_equal(output({name: 0.0}), output("ideal"))
+    others = WITH.get(name, {})
+
+    npt.assert_array_equal(output({**others, name: 0.0}), output(others))
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -90,8 +110,19 @@ def test_twice_the_strength_is_twice_the_deviation(name: str) -> None:
 NOTHING: dict[str, dict[str, object]] = {
     "splitter": {"mesh.splitter_error_rad": 0.0},
     "phase": {"phase.error_rad": 0.0},
-    "loss": {"mesh.mzi_loss_db": 0.0, "mesh.mzi_loss_std_db": 0.0},
+    "loss": {
+        "mesh.mzi_loss_db": 0.0,
+        "mesh.mzi_loss_std_db": 0.0,
+        "mesh.mzi_imbalance_db": 0.0,
+        "mesh.mzi_imbalance_std_db": 0.0,
+    },
     "dead": {"phase.dead_share": 0.0},
+    "correlated": {"mesh.correlation_um": 0.0},
+    "regional": {"mesh.region_factor": 1.0},
+    "imbalance": {"mesh.mzi_imbalance_db": 0.0, "mesh.mzi_imbalance_std_db": 0.0},
+    "heater": {"phase.gamma_error_rad_per_v2": 0.0},
+    "drift": {"environment.since_calibration_s": 0.0},
+    "ambient": {"environment.ambient_change_k": 0.0},
     "crosstalk": {"phase.crosstalk": 0.0},
     "jitter": {"phase.jitter_rad": 0.0},
     "modulator": {"optics.modulator_response": "linear"},

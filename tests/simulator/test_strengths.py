@@ -15,7 +15,7 @@ from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.registry import UnknownNameError
 from photonpu.simulator import NOISES, Effect, PhotonicMatrix, Session, noise_source
-from photonpu.simulator.strengths import described, strengths
+from photonpu.simulator.strengths import described, scaled, strengths
 
 MACHINE = Machine.preset("mzi64-eo").override(
     {"mesh.ports": 8, "cores": 2, "phase.crosstalk": 0.25}
@@ -49,6 +49,49 @@ def test_the_example_of_a_source_of_one_s_own_runs(table: None) -> None:
     found = doctest.DocTestRunner().run(example)
 
     assert found.failed == 0 < found.attempted
+
+
+def test_a_source_of_one_s_own_moves_the_phases_of_a_chip(table: None) -> None:
+    # Two ports, an identity: a quarter turn on both outputs leaves nothing in phase.
+    @noise_source("turned", equation="psi += pi / 2", source="a bench", place="chip")
+    def turned(machine: Machine, chip: Chip) -> dict[str, Any]:
+        return {"psi_error": np.full(chip.psi_error.shape, [[0.0], [np.pi / 2]])}
+
+    exact = PhotonicMatrix(np.eye(8), MACHINE, noise="ideal") @ np.eye(8)
+    half = PhotonicMatrix(np.eye(8), MACHINE, noise={"turned": 2 / 3}) @ np.eye(8)
+    none = PhotonicMatrix(np.eye(8), MACHINE, noise={"turned": 1.0}) @ np.eye(8)
+
+    np.testing.assert_allclose(half, 0.5 * exact, atol=1e-6)
+    np.testing.assert_allclose(none, 0.0, atol=1e-6)
+    assert "turned" in strengths("full")
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ({"psi_eror": 1.0}, "'odd': nothing can be added to 'psi_eror'; did you mean 'psi_error'"),
+        ({"mzi_loss_db": 1.0}, "'odd': nothing can be added to 'mzi_loss_db'"),
+        ({"psi_error": np.ones(3)}, r"'odd': 'psi_error' of shape \(3,\): give \(2, 2, 8\)"),
+        ({"psi_error": np.full((2, 2, 8), np.nan)}, "'odd': 'psi_error' is not finite"),
+    ],
+)
+def test_what_a_source_adds_to_no_array_is_named(
+    table: None, added: dict[str, Any], message: str
+) -> None:
+    noise_source("odd", equation="", source="", place="chip")(lambda machine, chip: added)
+
+    with pytest.raises(InputError, match=message):
+        PhotonicMatrix(np.eye(8), MACHINE, noise="odd")
+
+
+def test_a_strength_that_would_make_an_arm_amplify_stops_where_it_loses_nothing() -> None:
+    machine = MACHINE.override({"mesh.mzi_imbalance_db": 0.1})
+    chip = Chip.draw(machine, 0)
+
+    _, found, _ = scaled(machine, chip, {"imbalance": 1000.0})
+
+    np.testing.assert_array_equal(found.mzi_imbalance_db, 2.0 * chip.mzi_loss_db)
+    np.testing.assert_array_equal(found.attenuator_imbalance_db, 2.0 * chip.attenuator_loss_db)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +132,11 @@ def test_records_have_names_and_strengths_as_text() -> None:
 @pytest.mark.parametrize(
     ("noise", "message"),
     [
-        ({"shot": -1.0}, "'shot': strength -1.0; give a number from 0 on"),
+        ({"shot": -1.0}, r"'shot': strength -1.0; give a number from 0 to 1e\+06, 1 for what the"),
+        ({"splitter": 1e30}, "'splitter': strength 1e\\+30; give a number from 0 to"),
+        ({"drift": math.nan}, "'drift': strength nan; give a number from 0 to"),
+        ({"heater": math.inf}, "'heater': strength inf; give a number from 0 to"),
+        ({"correlated": 0.5}, r"'correlated': strength 0.5; it is on \(1\) or off \(0\)"),
         ({"shot": "much"}, "'shot': strength 'much'; give a number"),
         ({"adc": 2.0}, r"'adc': strength 2; it is on \(1\) or off \(0\): change converters.adc_b"),
         ({"shot": np.ones((2, 8))}, "'shot': no array is taken for it, only for 'detector_gain'"),
