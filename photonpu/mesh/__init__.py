@@ -3,7 +3,7 @@
 from photonpu.mesh.counts import Counts
 from photonpu.mesh.factoring import factor
 from photonpu.mesh.layouts import Layout
-from photonpu.mesh.meshes import correct, decompose, haar, matrix
+from photonpu.mesh.meshes import correct, correct_alone, decompose, haar, matrix
 from photonpu.mesh.mzi import attenuation, splitter, transfer
 from photonpu.mesh.tiles import single_matrices, tile_matrices
 from photonpu.mesh.topologies import MESHES, Phases, Topology
@@ -17,6 +17,7 @@ __all__ = [
     "Topology",
     "attenuation",
     "correct",
+    "correct_alone",
     "decompose",
     "factor",
     "haar",

@@ -6,13 +6,14 @@ the order of the layout, N ports; the second axis is the mesh, 0 for ``V^H`` and
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+Kept = TypeVar("Kept", bound=NDArray[Any])
 
 
 def frozen(numbers: ArrayLike) -> Floats:
@@ -30,6 +31,13 @@ def frozen_ints(numbers: ArrayLike) -> Ints:
     view = np.ascontiguousarray(numbers, dtype=np.int32).view()
     view.flags.writeable = False
     return view
+
+
+def fixed(numbers: Kept) -> Kept:
+    """Return `numbers` contiguous and read-only, of the type that they have; see `frozen`."""
+    view = np.ascontiguousarray(numbers).view()
+    view.flags.writeable = False
+    return cast("Kept", view)
 
 
 def wrap(phase: Floats) -> Floats:

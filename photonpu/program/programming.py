@@ -7,15 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photonpu import mesh
 from photonpu.errors import InputError, MachineError
 from photonpu.hardware import Chip, Machine
 from photonpu.mesh import MESHES
 from photonpu.mesh.reference import code_of
-from photonpu.mesh.values import Plan, frozen, frozen_ints, wrap
+from photonpu.mesh.values import fixed, frozen, frozen_ints
 from photonpu.mesh.variation import varied
+from photonpu.program.local import (
+    before_second,
+    both,
+    corrected,
+    met,
+    offsets_of,
+    plan_of,
+    split,
+    splitters,
+    stuck_of,
+    with_meshes,
+)
 from photonpu.program.reordering import part, reordered, unitaries
 from photonpu.program.tiles import one_blas_thread
 from photonpu.program.values import Floats, Ints, TileBank
@@ -26,7 +37,7 @@ from photonpu.units import db_to_field
 FABRICATION = frozenset({"splitter", "phase", "loss", "dead", "imbalance"})
 METHODS = {
     "nominal": "phases for a perfect chip",
-    "local": "each interferometer gets the split it should have, or the nearest it reaches",
+    "local": "one pass: each interferometer gets its split, or the nearest; those behind make up",
     "refined": "all phases of a tile make up for what one interferometer cannot reach",
     "self-configured": "outputs are measured as phases change; nothing inside need be known",
 }
@@ -130,10 +141,13 @@ def program(
     Raises
     ------
     InputError
-        As `check`; or the mesh is push-pull.
+        As `check`; or the mesh is push-pull, which takes ``"nominal"`` and ``"local"`` phases,
+        rounded to the ``"nearest"``.
     """
     check(method, rounding)
-    MESHES[machine.mesh.topology].require_one_arm("programming for a chip")
+    if method in ("refined", "self-configured") or rounding == "absorbed":
+        what = f"programming='{method}' with rounding='{rounding}'"
+        MESHES[machine.mesh.topology].require_one_arm(what)
     pieces = [
         _program(part(tiles, slice(first, first + _CHUNK)), chip, machine, method, rounding)
         for first in range(0, len(tiles), _CHUNK)
@@ -219,49 +233,14 @@ def _program(
     else:
         if method != "nominal":
             tiles = reordered(tiles, chip, machine)
-        corrected, count = _corrected(tiles, chip, machine, rounding == "absorbed")
-        unreachable = count
+        start, unreachable = corrected(tiles, chip, machine, rounds=rounding == "absorbed")
         if method == "refined" or rounding == "absorbed":
             sweeps = _SWEEPS if method == "refined" else 0
-            tiles = _settled(tiles, corrected, chip, machine, sweeps, rounding == "absorbed")
+            tiles = _settled(tiles, start, chip, machine, sweeps, rounding == "absorbed")
         elif method == "local":
-            tiles = corrected
+            tiles = start
     found = real_matrices(tiles, machine, chip, FABRICATION, programmed=True)
     return Programmed(tiles, unreachable, errors(found, wanted))
-
-
-def _corrected(
-    tiles: TileBank, chip: Chip, machine: Machine, rounds: bool
-) -> tuple[TileBank, Ints]:
-    """Correct locally for splitters and static phases; count the splits out of reach."""
-    from photonpu.mesh import kernels_correction
-
-    core = tiles.core
-    plan = _plan(machine, rounds)
-    a, b = chip.attenuator_splitter_in[core], chip.attenuator_splitter_out[core]
-    lowest, highest = np.sin(a + b) ** 2, np.cos(a - b) ** 2
-    share = (np.sin(tiles.attenuator / 2.0) ** 2 - lowest) / (highest - lowest)
-    wanted = 2.0 * np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0)))
-    setting = code_of(wanted - chip.attenuator_error[core], plan)
-    met = _met(setting, chip.attenuator_stuck[core]) + chip.attenuator_error[core]
-    owed = np.stack([np.zeros_like(met), -np.angle(mesh.attenuation(met, a, b))], axis=1)
-    phases: list[list[NDArray[np.float64]]] = [[], [], []]
-    unreachable = np.zeros(len(tiles), np.int32)
-    for m in range(2):
-        *found, clipped = kernels_correction.correct(
-            frozen(tiles.theta[:, m]),
-            frozen(tiles.phi[:, m]),
-            frozen(tiles.psi[:, m]),
-            frozen(owed[:, m]),
-            plan,
-            *_splitters(chip, core, m),
-        )
-        statics = chip.theta_error, chip.phi_error, chip.psi_error
-        for place, (phase, static) in enumerate(zip(found, statics, strict=True)):
-            phases[place].append(wrap(phase - static[core, m]))
-        unreachable += clipped
-    theta, phi, psi = (np.stack(pair, axis=1) for pair in phases)
-    return replace(tiles, theta=theta, phi=phi, psi=psi, attenuator=setting), unreachable
 
 
 def _settled(
@@ -274,62 +253,32 @@ def _settled(
     from photonpu.mesh import kernels_settle
 
     topology, core = machine.mesh.topology, nominal.core
-    plan = _plan(machine, rounds)
+    plan = plan_of(machine, rounds)
     layout = MESHES[topology].layout(machine.mesh.ports)
     starts = np.searchsorted(layout.column, np.arange(layout.depth + 1))
     columns = frozen_ints(starts if rounds else np.zeros(0))
     first, second = unitaries(nominal, topology)
     values = np.sin(nominal.attenuator / 2.0)
     goal = (values**2 + _LEAST_WEIGHT)[:, :, None] * first
-    statics = np.concatenate([chip.theta_error, chip.phi_error, chip.psi_error], axis=2)[core]
-    stuck = np.concatenate([chip.theta_stuck, chip.phi_stuck, chip.psi_stuck], axis=2)[core]
-    settings = np.concatenate([start.theta, start.phi, start.psi], axis=2)
+    statics, stuck, settings = offsets_of(chip)[core], stuck_of(chip)[core], both(start)
     for m in range(2):
         offset, dead = statics[:, m], stuck[:, m]
-        free = ~(dead > 0.0)
-        free.flags.writeable = False
-        met = kernels_settle.settle(
-            _fixed(goal),
-            frozen(_met(settings[:, m], dead) + offset),
+        found = kernels_settle.settle(
+            fixed(goal),
+            frozen(met(settings[:, m], dead, plan) + offset),
             frozen(offset),
-            free,
+            fixed(dead <= 0.0),
             plan,
-            *_splitters(chip, core, m),
+            *splitters(chip, core, m),
             columns,
             sweeps,
         )
-        settings[:, m] = code_of(met - offset, plan)
+        settings[:, m] = code_of(found - offset, plan)
         if m == 0:
-            done = _with_meshes(start, settings)
-            before = _before_second(done, chip, machine)
+            done = with_meshes(start, settings)
+            before = before_second(done, chip, machine)
             goal = second * values[:, None, :] @ first @ before.conj().swapaxes(1, 2)
-    return _with_meshes(start, settings)
-
-
-def _before_second(tiles: TileBank, chip: Chip, machine: Machine) -> NDArray[np.complex128]:
-    """Return the field behind the attenuators, (T, N, N), as programmed."""
-    core = tiles.core
-    error, stuck = (
-        np.concatenate([getattr(chip, f"{name}_{kind}") for name in ("theta", "phi", "psi")], 2)
-        for kind in ("error", "stuck")
-    )
-    settings = np.concatenate([tiles.theta, tiles.phi, tiles.psi], axis=2)[:, 0]
-    met = _met(settings, stuck[core, 0]) + error[core, 0]
-    alpha, beta, gamma = _splitters(chip, core, 0)
-    found = mesh.matrix(
-        mesh.Phases(*_split(met, tiles.theta.shape[2])),
-        machine.mesh.topology,
-        alpha=alpha,
-        beta=beta,
-        gamma=gamma,
-        loss_db=chip.mzi_loss_db[core, 0],
-        imbalance_db=chip.mzi_imbalance_db[core, 0],
-    )
-    phase = _met(tiles.attenuator, chip.attenuator_stuck[core]) + chip.attenuator_error[core]
-    passed = mesh.attenuation(
-        phase, chip.attenuator_splitter_in[core], chip.attenuator_splitter_out[core]
-    )
-    return passed[:, :, None] * found
+    return with_meshes(start, settings)
 
 
 def _self_configured(tiles: TileBank, wanted: Floats, chip: Chip, machine: Machine) -> TileBank:
@@ -338,8 +287,7 @@ def _self_configured(tiles: TileBank, wanted: Floats, chip: Chip, machine: Machi
 
     mzis, ports = tiles.theta.shape[2], tiles.ports
     size = 2 * mzis + ports
-    both = np.concatenate([tiles.theta, tiles.phi, tiles.psi], axis=2).reshape(len(tiles), -1)
-    settings = np.concatenate([both, tiles.attenuator], axis=1)
+    settings = np.concatenate([both(tiles).reshape(len(tiles), -1), tiles.attenuator], axis=1)
     for t in range(len(tiles)):
         rows, columns = int(tiles.rows[t]), int(tiles.columns[t])
         read = _measurement(chip, machine, int(tiles.core[t]), mzis, rows, columns)
@@ -347,7 +295,7 @@ def _self_configured(tiles: TileBank, wanted: Floats, chip: Chip, machine: Machi
             goal = wanted[t, :rows, :columns]
             settings[t] = configure(read, goal, settings[t], ports, _ROUNDS)[0]
     meshes = settings[:, : 2 * size].reshape(len(tiles), 2, size)
-    return replace(_with_meshes(tiles, meshes), attenuator=settings[:, 2 * size :])
+    return replace(with_meshes(tiles, meshes), attenuator=settings[:, 2 * size :])
 
 
 def _measurement(
@@ -359,7 +307,7 @@ def _measurement(
     def read(settings: Floats) -> Floats:
         meshes = settings[:, : 2 * size].reshape(len(settings), 2, size)
         field = mesh.tile_matrices(
-            *_split(meshes, mzis),
+            *split(meshes, mzis),
             settings[:, 2 * size :],
             np.full(len(settings), core, np.int32),
             chip,
@@ -370,43 +318,3 @@ def _measurement(
         return np.ascontiguousarray(field[:, :rows, :columns].real) / _mean_loss(machine)
 
     return read
-
-
-def _plan(machine: Machine, rounds: bool) -> Plan:
-    """Return the layout of a machine's meshes, and the resolution if it is to be met."""
-    step = machine.phase.phase_step * rounds
-    unit = machine.phase.voltage_step_phase * rounds
-    return MESHES[machine.mesh.topology].plan(machine.mesh.ports, step, unit)
-
-
-def _splitters(chip: Chip, core: Ints, m: int) -> tuple[Floats, Floats, Floats]:
-    """Return alpha, beta and gamma of one mesh of each core, as kernels take them."""
-    return (
-        frozen(chip.splitter_in[core, m]),
-        frozen(chip.splitter_out[core, m]),
-        frozen(chip.splitter_third[core, m]),
-    )
-
-
-def _met(setting: Floats, stuck: Floats) -> Floats:
-    """Return settings, but those of dead shifters as they are."""
-    return np.where(stuck > 0.0, wrap(stuck), setting)
-
-
-def _split(phases: Floats, mzis: int) -> tuple[Floats, Floats, Floats]:
-    """Return theta, phi and psi from an axis that holds all three."""
-    theta, phi, psi = np.split(phases, [mzis, 2 * mzis], axis=-1)
-    return theta, phi, psi
-
-
-def _with_meshes(tiles: TileBank, settings: Floats) -> TileBank:
-    """Return tiles with other settings of their meshes, (T, 2, 2 K + N)."""
-    theta, phi, psi = _split(settings, tiles.theta.shape[2])
-    return replace(tiles, theta=theta, phi=phi, psi=psi)
-
-
-def _fixed(goal: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Return a contiguous, read-only view: what kernels are compiled for."""
-    view = np.ascontiguousarray(goal).view()
-    view.flags.writeable = False
-    return view

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from photonpu import mesh
 from photonpu.hardware import Chip, Machine
 from photonpu.mesh.values import wrap
+from photonpu.program.tiles import phases_of
 from photonpu.program.values import TileBank
 
 
@@ -47,7 +48,7 @@ def reordered(tiles: TileBank, chip: Chip, machine: Machine) -> TileBank:
     first, second = unitaries(some, topology)
     row = np.arange(len(which))[:, None]
     both = np.stack([first[row, order], second.swapaxes(1, 2)[row, order].swapaxes(1, 2)], axis=1)
-    found = mesh.decompose(both.reshape(-1, *first.shape[1:]), topology)
+    theta, phi, psi = phases_of(both, topology)
     changed = replace(
         tiles,
         theta=tiles.theta.copy(),
@@ -55,9 +56,9 @@ def reordered(tiles: TileBank, chip: Chip, machine: Machine) -> TileBank:
         psi=tiles.psi.copy(),
         attenuator=tiles.attenuator.copy(),
     )
-    changed.theta[which] = found.theta.reshape(some.theta.shape)
-    changed.phi[which] = found.phi.reshape(some.phi.shape)
-    changed.psi[which] = found.psi.reshape(some.psi.shape)
+    changed.theta[which] = theta
+    changed.phi[which] = phi
+    changed.psi[which] = psi
     changed.attenuator[which] = some.attenuator[row, order]
     return changed
 

@@ -229,7 +229,7 @@ def bank_all(
     missed = np.zeros(2)
     for part, tiles in _chunks([numbers for _, numbers in streams]):
         factors, values = singular_values(tiles)
-        theta[part], phi[part], psi[part] = _phases(factors, topology)
+        theta[part], phi[part], psi[part] = phases_of(factors, topology)
         if not mesh.MESHES[topology].universal:
             missed += _missed(tiles, (theta[part], phi[part], psi[part]), values, topology)
         scale[part] = size = values[:, 0]
@@ -276,10 +276,12 @@ def _chunks(parts: Sequence[Reals]) -> Iterator[tuple[slice, Floats]]:
         yield slice(first, first + waiting), np.concatenate(held, dtype=np.float64)
 
 
-def _phases(factors: Floats, topology: str) -> tuple[Floats, Floats, Floats]:
-    """Return theta, phi and psi of (T, 2, N, N) factors."""
+def phases_of(
+    factors: Floats | NDArray[np.complex128], topology: str
+) -> tuple[Floats, Floats, Floats]:
+    """Return theta, phi and psi of (T, 2, N, N) factors: V^H and U, real for a real mesh."""
     if mesh.MESHES[topology].real:
-        return _real_phases(factors, topology)
+        return _real_phases(np.real(factors), topology)
     tiles, _, ports, _ = factors.shape
     found = mesh.decompose(factors.reshape(-1, ports, ports), topology)
     theta, phi, psi = (

@@ -44,7 +44,7 @@ def splitters(
     unitaries = mesh.haar(ports, draws, seed=ports)
     phases = mesh.decompose(unitaries)
     alpha, beta = np.random.default_rng(draws).normal(0.0, sigma, (2, *phases.theta.shape))
-    better, clipped = mesh.correct(phases, "clements", alpha, beta)
+    better, clipped = mesh.correct_alone(phases, "clements", alpha, beta)
     used = better if corrected else phases
     return rms_error(mesh.matrix(used, alpha=alpha, beta=beta), unitaries), clipped
 
@@ -158,11 +158,14 @@ def test_local_correction_leaves_a_quadratic_error_for_all_sizes(
 
 
 def best(ports: int, draws: int, topology: str, sweeps: int) -> Floats:
-    """Return the error of each Haar unitary at 0.05 rad, after correction."""
+    """Return the error of each Haar unitary at 0.05 rad, after correction; alone for no sweeps."""
     unitaries = mesh.haar(ports, draws, seed=ports)
     phases = mesh.decompose(unitaries, topology)
     errors = np.random.default_rng(draws).normal(0.0, 0.05, (3, *phases.theta.shape))
-    better, _ = mesh.correct(phases, topology, *errors, sweeps=sweeps)
+    if sweeps:
+        better, _ = mesh.correct(phases, topology, *errors, sweeps=sweeps)
+    else:
+        better, _ = mesh.correct_alone(phases, topology, *errors)
     real = mesh.matrix(better, topology, alpha=errors[0], beta=errors[1], gamma=errors[2])
     return np.asarray(np.linalg.norm(real - unitaries, axis=(1, 2)) / np.sqrt(ports))
 
@@ -193,7 +196,7 @@ def test_real_matrices_gain_most_from_a_third_splitter() -> None:
     def left(topology: str) -> tuple[float, float]:
         phases = mesh.decompose(orthogonal, topology)
         errors = np.random.default_rng(1).normal(0.0, 0.02, (3, *phases.theta.shape))
-        better, clipped = mesh.correct(phases, topology, *errors)
+        better, clipped = mesh.correct_alone(phases, topology, *errors)
         real = mesh.matrix(better, topology, alpha=errors[0], beta=errors[1], gamma=errors[2])
         return rms_error(real, orthogonal), float(clipped.mean())
 

@@ -250,7 +250,77 @@ def test_what_is_no_way_to_program_is_refused(method: str, rounding: str, messag
         programming.check(method, rounding)
 
 
-def test_push_pull_meshes_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("topology", "left"), [("clements-symmetric", 1e-8), ("clements-real", 3e-3)]
+)
+def test_push_pull_meshes_are_freed_of_static_errors_and_of_splits_in_reach(
+    topology: str, left: float
+) -> None:
+    # Splitters as above. A theta of the real mesh that should be beyond half a turn stops there.
+    machine = machine_of(
+        6, mesh__topology=topology, mesh__splitter_error_rad=1e-5, phase__error_rad=0.02
+    )
+    chip, tiles = Chip.draw(machine, 1), tiles_of(6, topology)
+
+    nominal, local = (programming.program(tiles, chip, machine, m) for m in ("nominal", "local"))
+
+    assert nominal.error.min() > 0.01
+    assert local.error.max() < left
+    assert np.abs(local.tiles.theta).max() <= np.pi
+    npt.assert_array_equal(local.unreachable, 0)
+
+
+def test_push_pull_meshes_are_corrected_as_those_of_one_arm_are() -> None:
+    found = {}
+    for topology in ("clements", "clements-symmetric"):
+        machine = machine_of(8, mesh__topology=topology, mesh__splitter_error_rad=0.05)
+        made = programming.program(
+            tiles_of(8, topology), Chip.draw(machine, 0), machine, "local", "nearest"
+        )
+        found[topology] = made.error, made.unreachable
+
+    npt.assert_allclose(found["clements-symmetric"][0], found["clements"][0], rtol=1e-6)
+    npt.assert_array_equal(found["clements-symmetric"][1], found["clements"][1])
+
+
+def test_splits_of_a_real_mesh_that_are_out_of_reach_are_counted() -> None:
+    machine = machine_of(4, mesh__topology="clements-real")
+    tiles = tiles_of(4, "clements-real")
+    chip = Chip.ideal(machine)
+    stuck = chip.theta_stuck.copy()
+    stuck[:, 0, 2] = 1.0
+    even = np.full_like(chip.splitter_in, np.pi / 4)  # nothing but the bar state is in reach
+    dead = replace(chip, theta_stuck=stuck)
+    uneven = replace(chip, splitter_in=even, splitter_out=1e-3 - even)
+
+    found = [programming.program(tiles, c, machine, "local").unreachable for c in (dead, uneven)]
+
+    npt.assert_array_equal(found[0], 1)
+    assert found[1].min() >= 10
+
+
+@pytest.mark.parametrize(
+    ("method", "rounding"),
+    [("refined", "nearest"), ("self-configured", "nearest"), ("local", "absorbed")],
+)
+def test_what_needs_shifters_in_one_arm_is_refused_to_push_pull_meshes(
+    method: str, rounding: str
+) -> None:
     machine = machine_of(4, mesh__topology="clements-symmetric")
-    with pytest.raises(InputError, match="programming for a chip needs"):
-        programming.program(tiles_of(4), Chip.ideal(machine), machine, "local")
+    message = f"programming='{method}' with rounding='{rounding}' needs those with shifters in one"
+    with pytest.raises(InputError, match=message):
+        programming.program(tiles_of(4), Chip.ideal(machine), machine, method, rounding)
+
+
+def test_what_a_dead_shifter_leaves_over_is_taken_on_by_those_behind_it() -> None:
+    # A dead theta at the first interferometer: alone, its phases would be all that is handed on.
+    machine = machine_of(8, mesh__splitter_error_rad=0.0, phase__error_rad=0.0)
+    chip, tiles = Chip.ideal(machine), tiles_of(8)
+    stuck = chip.theta_stuck.copy()
+    stuck[:, 0, 0] = 2.5
+    chip = replace(chip, theta_stuck=stuck)
+
+    local, nominal = (programming.program(tiles, chip, machine, m) for m in ("local", "nominal"))
+
+    npt.assert_array_equal(local.unreachable, 1)
+    assert local.error.max() < 0.7 * nominal.error.max()
