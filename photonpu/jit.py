@@ -19,7 +19,12 @@ F = TypeVar("F", bound=Callable[..., object])
 _folder_lock = threading.Lock()
 
 
-def jit(*, parallel: bool = False, fastmath: bool | frozenset[str] = False) -> Callable[[F], F]:
+def jit(
+    *,
+    parallel: bool = False,
+    fastmath: bool | frozenset[str] = False,
+    forceinline: bool = False,
+) -> Callable[[F], F]:
     """Return a decorator that compiles a function in Numba's nopython mode.
 
     Compiled code runs without the interpreter's lock, divides as NumPy does (no exception at
@@ -37,6 +42,8 @@ def jit(*, parallel: bool = False, fastmath: bool | frozenset[str] = False) -> C
         Run `numba.prange` loops on several threads.
     fastmath
         Relaxations of IEEE 754 that the optimiser may use, by LLVM's names; True for all.
+    forceinline
+        Make the function part of each compiled one that calls it: vectors then stay in registers.
 
     Returns
     -------
@@ -47,6 +54,7 @@ def jit(*, parallel: bool = False, fastmath: bool | frozenset[str] = False) -> C
 
     options: dict[str, object] = {
         "parallel": parallel,
+        "forceinline": forceinline,
         "fastmath": set(fastmath) if isinstance(fastmath, frozenset) else fastmath,
         "nogil": True,
         "error_model": "numpy",

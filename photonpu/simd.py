@@ -97,7 +97,9 @@ for _sign, _floats, _ints in (
 class _TypingOfMinus(AbstractTemplate):  # type: ignore[misc]
     def generic(self, args: Any, kws: Any) -> Any:
         del kws
-        return signature(DOUBLES, *args) if args == (DOUBLES,) else None
+        if len(args) == 1 and args[0] in (DOUBLES, EIGHTS):
+            return signature(args[0], *args)
+        return None
 
 
 @lower_builtin(operator.neg, Vector)  # type: ignore[untyped-decorator]
@@ -217,6 +219,50 @@ def _make_longs(step: int) -> Any:
     return longs
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def repeat_single(typing: Any, start: Any, index: Any) -> Any:
+    """Return a vector whose lanes all hold one element of an array or of what is at `start`."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        begin = _start(context, builder, sig.args[0], args[0])
+        element = SINGLES.llvm.element
+        source = element_at(builder, begin, args[1], element, element)
+        return spread_lanes(builder, builder.load(source, typ=element), SINGLES)
+
+    return SINGLES(_place(start), types.intp), lower
+
+
+# Lanes that each of three rounds takes of two vectors, numbered on, for the first and the second
+# of the two that it makes of them: what processors do in one instruction each.
+_EXCHANGES = (
+    (1, (0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15)),
+    (2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
+    (4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)),
+)
+_ORDER = (0, 2, 1, 3, 4, 6, 5, 7)  # where the columns are after them
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def transposed(typing: Any, rows: Any) -> Any:
+    """Return the columns of eight vectors of eight lanes."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        found = cgutils.unpack_tuple(builder, args[0], DOUBLE_LANES)
+        words = ir.VectorType(ir.IntType(32), DOUBLE_LANES)
+        for distance, first, second in _EXCHANGES:
+            made = list(found)
+            for i in range(DOUBLE_LANES):
+                if i & distance:
+                    continue
+                pair = found[i], found[i + distance]
+                made[i] = builder.shuffle_vector(*pair, ir.Constant(words, first))
+                made[i + distance] = builder.shuffle_vector(*pair, ir.Constant(words, second))
+            found = made
+        return context.make_tuple(builder, sig.return_type, [found[i] for i in _ORDER])
+
+    return rows(rows), lower
+
+
 longs_in_order = _make_longs(1)
 even_longs = _make_longs(2)
 
@@ -251,6 +297,7 @@ fma = _make_function("fma", 3)
 sqrt_doubles = _make_function("sqrt", 1, DOUBLES)
 floor_doubles = _make_function("floor", 1, DOUBLES)
 size_doubles = _make_function("fabs", 1, DOUBLES)
+rint_eights = _make_function("rint", 1, EIGHTS)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -271,7 +318,7 @@ def _make_choice(order: str) -> Any:
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return builder.select(builder.fcmp_ordered(order, *args), *args)
 
-        return SINGLES(SINGLES, SINGLES), lower
+        return x(x, y), lower
 
     return choice
 
@@ -332,98 +379,3 @@ def interleave(typing: Any, even: Any, odd: Any) -> Any:
         return builder.bitcast(both, WORDS.llvm)
 
     return WORDS(LONGS, LONGS), lower
-
-
-def make_panel_product(vectors: int, registers: int) -> Any:
-    """Return a compiled function that multiplies a few vectors by a panel of weights.
-
-    Parameters
-    ----------
-    vectors
-        How many vectors at once.
-    registers
-        Registers of outputs, `LANES` each. ``vectors * registers`` sums stay in registers.
-
-    Returns
-    -------
-    function
-        ``product(field, base, first, offset, low, high, weights, begin, stride)``: element ``k``
-        of vector ``i`` is ``field[base[first + i] + offset[k]]``; it meets lanes of weights from
-        ``weights[begin + r * stride + (k - low) * LANES]`` on, for each register ``r``. Returns
-        the sums over ``low <= k < high``, register by register, in each vector by vector. Arrays
-        are given by their `address`; `base` and `offset` are of 32 bits.
-    """
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def product(
-        typing: Any,
-        field: Any,
-        base: Any,
-        first: Any,
-        offset: Any,
-        low: Any,
-        high: Any,
-        weights: Any,
-        begin: Any,
-        stride: Any,
-    ) -> Any:
-        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            sums = _emit_product(builder, args, vectors, registers)
-            return context.make_tuple(builder, sig.return_type, sums)
-
-        return types.UniTuple(SINGLES, vectors * registers)(*(types.intp,) * 9), lower
-
-    return product
-
-
-def _emit_product(builder: Any, args: list[Any], vectors: int, registers: int) -> list[Any]:
-    """Write the loop of a panel product: one multiply-add a sum and step."""
-    field, base, first, offset, low, high, weights, begin, stride = args
-    size, kind = first.type, SINGLES.llvm
-
-    def number(value: int) -> Any:
-        return ir.Constant(size, value)
-
-    def element(start: Any, index: Any, what: ir.Type) -> Any:
-        return builder.load(element_at(builder, start, index, what, what), typ=what)
-
-    def integer(start: Any, index: Any) -> Any:
-        return builder.sext(element(start, index, ir.IntType(32)), size)
-
-    origins = [integer(base, builder.add(first, number(i))) for i in range(vectors)]
-    panels = [builder.add(begin, builder.mul(stride, number(r))) for r in range(registers)]
-    entry = builder.block
-    head, body, end = (builder.append_basic_block(f"panel.{n}") for n in ("head", "body", "end"))
-    builder.branch(head)
-
-    builder.position_at_end(head)
-    k, place = builder.phi(size), builder.phi(size)
-    sums = [builder.phi(kind) for _ in range(vectors * registers)]
-    builder.cbranch(builder.icmp_signed("<", k, high), body, end)
-
-    builder.position_at_end(body)
-    step = integer(offset, k)
-    values = [
-        spread_lanes(builder, element(field, builder.add(origin, step), kind.element), SINGLES)
-        for origin in origins
-    ]
-    multiply_add = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{LANES}f32"
-    )
-    grown = []
-    for r, panel in enumerate(panels):
-        source = element_at(builder, weights, builder.add(panel, place), kind.element, kind)
-        weight = builder.load(source, typ=kind)
-        weight.align = 4
-        for i, value in enumerate(values):
-            grown.append(builder.call(multiply_add, [value, weight, sums[r * vectors + i]]))
-    following = [builder.add(k, number(1)), builder.add(place, number(LANES)), *grown]
-    builder.branch(head)
-    nothing = ir.Constant(kind, [0.0] * LANES)
-    starting = [low, number(0), *[nothing] * len(sums)]
-    for variable, start, after in zip([k, place, *sums], starting, following, strict=True):
-        variable.add_incoming(start, entry)
-        variable.add_incoming(after, body)
-
-    builder.position_at_end(end)
-    return sums

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.simulator import kernels
+from photonpu.simulator import kernels_layout
 
 Singles = NDArray[np.float32]
 
@@ -43,5 +43,5 @@ def driven(values: Singles, full_scale: float, levels: float, response: str) -> 
 def encoded(values: Singles, full_scale: float, levels: float, response: str) -> Singles:
     """Return the fields of vectors: those of `driven`, or proportional to the DAC's codes."""
     if response == "linear":
-        return kernels.quantise(values, full_scale, levels)
+        return kernels_layout.quantise(values, full_scale, levels)
     return driven(values, full_scale, levels, response)

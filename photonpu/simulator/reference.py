@@ -194,21 +194,21 @@ def stream(
             noise = np.broadcast_to(floor, value.shape)
             if power.shape[1]:
                 noise = noise + share * power[span][:, None]
+            inside = slice(16 * first, 16 * first + outputs)
+            noise = noise + slope * value * value
+            variance[:, inside] += noise * (units * steps) ** 2
             if sampling in (1, 2):
                 drawn = sample_normals(
                     key, tile, 4 * draw, len(base), register + registers, sampling == 2
                 )
-                sigma = np.sqrt(noise + slope * value * value)
-                value = value + sigma * drawn[:, 16 * register :]
+                value = value + np.sqrt(noise) * drawn[:, 16 * register :]
             value = value * steps + shift
             if levels > 0.0:
                 if dithered:
                     number = len(base), register + registers
                     value = value + sample_dithers(key, tile, 4 * draw, *number)[:, 16 * register :]
                 value = np.clip(np.rint(value), -levels, levels)
-            inside = slice(16 * first, 16 * first + outputs)
             total[:, inside] += value * units
-            variance[:, inside] += noise * (units * steps) ** 2 + slope * (value * units) ** 2
         if sampling == 3:
             *_, first, _, tile, register, _ = panel[first_panel]
             registers = register - first + total.shape[1] // 16
@@ -272,3 +272,19 @@ def quantise(values: Singles, full_scale: float, levels: float) -> Singles:
         return relative
     code = np.rint(np.clip(relative, -1.0, 1.0) * np.float32(levels))
     return np.asarray(code * np.float32(1.0 / levels), np.float32)
+
+
+def peak(values: Singles) -> float:
+    """Return the largest magnitude.
+
+    Parameters
+    ----------
+    values
+        Any shape.
+
+    Returns
+    -------
+    float
+        0 for no values; NaN or infinity where any value is one of them.
+    """
+    return float(np.abs(values).max(initial=0.0))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.program import Geometry, PhotonicStep, Stream, TileBank, windows
-from photonpu.simulator import kernels, slabs
+from photonpu.simulator import kernels, kernels_layout, slabs
 from photonpu.simulator.kernels_normal import TOGETHER
 from photonpu.simulator.modulator import driven, encoded
 from photonpu.simulator.panels import (
@@ -194,10 +194,10 @@ def _laid_out(
     field = np.empty((batch, len(source), size[-1], channels), np.float32)
     tensor = form.reshape(batch, channels, math.prod(spatial[:-1]), spatial[-1])
     if receiver.response == "linear":
-        kernels.lay_out(tensor, source, margin, input_range, receiver.dac_levels, field)
+        kernels_layout.lay_out(tensor, source, margin, input_range, receiver.dac_levels, field)
     else:
         tensor = driven(tensor, input_range, receiver.dac_levels, receiver.response)
-        kernels.lay_out(tensor, source, margin, 1.0, 0.0, field)
+        kernels_layout.lay_out(tensor, source, margin, 1.0, 0.0, field)
     return field
 
 

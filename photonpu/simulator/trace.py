@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.program import PhotonicStep, ReprogrammedStep, TileBank, windows
-from photonpu.simulator import kernels
+from photonpu.simulator import kernels_layout
 from photonpu.tables import text_table
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _add_samples(
         matrices = session.transfers(bank).matrices
         chosen, thinned = windows.thinned(form, stream, VECTORS)
         vectors = windows.vectors(chosen, step.geometry, thinned)
-        fields = kernels.quantise(vectors, step.input_range, session.receiver.dac_levels)
+        fields = kernels_layout.quantise(vectors, step.input_range, session.receiver.dac_levels)
         for tile in range(len(bank)):
             first, rows, columns = bank.column[tile], bank.rows[tile], bank.columns[tile]
             block = matrices[tile, :rows, :columns].astype(np.float32)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from photonpu.simulator import kernels, reference
+from photonpu.simulator import kernels, kernels_layout, reference
 from photonpu.simulator.kernels_normal import sample_normals
 
 Singles = NDArray[np.float32]
@@ -141,7 +141,7 @@ def test_stream_agrees_with_its_reference(case: dict[str, Any]) -> None:
     # A sample within rounding of a code's edge may fall to either side: by one step, rarely.
     off = np.abs(fast - slow)
     assert off.max() <= 3 * case["panels"][3].max() * 1.001 + 3e-3
-    assert (off > 3e-3).mean() < 0.02
+    assert (off > 3e-3).sum() <= 2 + 0.02 * off.size
 
 
 @given(
@@ -162,7 +162,7 @@ def test_lay_out_agrees_with_its_reference(
     fast = np.full((shape[0], 5, max(0, shape[3] + margin + more), shape[1]), np.nan, np.float32)
     slow = fast.copy()
 
-    kernels.lay_out(tensor, source, margin, 2.0, levels, fast)
+    kernels_layout.lay_out(tensor, source, margin, 2.0, levels, fast)
     reference.lay_out(tensor, source, margin, 2.0, levels, slow)
 
     npt.assert_allclose(fast, slow, rtol=1e-6)
@@ -178,7 +178,7 @@ def test_quantise_agrees_with_its_reference(
 ) -> None:
     array = np.array(values, np.float32)
     for levels in (0.0, float(2 ** (bits - 1) - 1)):
-        fast = kernels.quantise(array, full_scale, levels)
+        fast = kernels_layout.quantise(array, full_scale, levels)
 
         npt.assert_allclose(fast, reference.quantise(array, full_scale, levels), rtol=1e-6)
 
@@ -202,3 +202,27 @@ def test_powers_agree_with_their_reference(case: dict[str, Any]) -> None:
     reference.powers(case["field"], case["base"], case["offset"], spans, slow)
 
     npt.assert_allclose(fast, slow, rtol=1e-6)
+
+
+@given(
+    size=st.integers(0, 300_000),
+    large=st.floats(0, 2.0**127, width=32),
+    sign=st.sampled_from([-1.0, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_peak_agrees_with_its_reference(size: int, large: float, sign: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(-1, 1, size).astype(np.float32)
+    if size:
+        values[rng.integers(size)] = sign * large
+
+    assert kernels_layout.peak(values) == reference.peak(values)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 17, 99_999, 100_002])
+def test_peak_is_not_finite_where_a_value_is_not(wrong: float, place: int) -> None:
+    values = np.zeros(100_003, np.float32)
+    values[place] = wrong
+
+    assert not math.isfinite(kernels_layout.peak(values))

@@ -1,0 +1,195 @@
+"""Tensors laid out for streams, and looked through; `photonpu.simulator.reference` defines both."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from photonpu.jit import jit
+from photonpu.simd import (
+    DOUBLE_LANES,
+    LANES,
+    address,
+    load_eights,
+    load_singles,
+    maximum,
+    minimum,
+    rint_eights,
+    spread_eights,
+    spread_singles,
+    store,
+    transposed,
+)
+
+Singles = NDArray[np.float32]
+Longs = NDArray[np.int64]
+
+_FAST = frozenset({"contract", "nsz"})
+_F = np.float32
+
+
+@jit()
+def _code(value: Any, inverse: Any, levels: Any, unit: Any) -> Any:
+    """Return a register of numbers as multiples of `unit`, one part in `levels`."""
+    one = spread_eights(_F(1.0))
+    clipped = maximum(minimum(value * inverse, one), -one)
+    return rint_eights(clipped * levels) * unit
+
+
+@jit()
+def _lay_square(
+    tensor: int,
+    begin: int,
+    stride: int,
+    converter: tuple[np.float32, np.float32],
+    field: int,
+    at: int,
+    pitch: int,
+) -> None:
+    """Write eight channels of eight positions, quantised, as eight positions of eight channels."""
+    inverse, levels = spread_eights(_F(converter[0])), spread_eights(_F(converter[1]))
+    x0 = load_eights(tensor, begin)
+    x1 = load_eights(tensor, begin + stride)
+    x2 = load_eights(tensor, begin + 2 * stride)
+    x3 = load_eights(tensor, begin + 3 * stride)
+    x4 = load_eights(tensor, begin + 4 * stride)
+    x5 = load_eights(tensor, begin + 5 * stride)
+    x6 = load_eights(tensor, begin + 6 * stride)
+    x7 = load_eights(tensor, begin + 7 * stride)
+    if converter[1] > 0.0:
+        unit = spread_eights(_F(1.0) / _F(converter[1]))
+        x0, x1 = _code(x0, inverse, levels, unit), _code(x1, inverse, levels, unit)
+        x2, x3 = _code(x2, inverse, levels, unit), _code(x3, inverse, levels, unit)
+        x4, x5 = _code(x4, inverse, levels, unit), _code(x5, inverse, levels, unit)
+        x6, x7 = _code(x6, inverse, levels, unit), _code(x7, inverse, levels, unit)
+    else:
+        x0, x1, x2, x3 = x0 * inverse, x1 * inverse, x2 * inverse, x3 * inverse
+        x4, x5, x6, x7 = x4 * inverse, x5 * inverse, x6 * inverse, x7 * inverse
+    y0, y1, y2, y3, y4, y5, y6, y7 = transposed((x0, x1, x2, x3, x4, x5, x6, x7))
+    store(field, at, y0)
+    store(field, at + pitch, y1)
+    store(field, at + 2 * pitch, y2)
+    store(field, at + 3 * pitch, y3)
+    store(field, at + 4 * pitch, y4)
+    store(field, at + 5 * pitch, y5)
+    store(field, at + 6 * pitch, y6)
+    store(field, at + 7 * pitch, y7)
+
+
+@jit()
+def _lay_rest(block: Singles, inverse: np.float32, levels: np.float32, target: Singles) -> None:
+    """Write a block of (channels, positions), quantised, as (positions, channels)."""
+    one = _F(1.0)
+    unit = one / levels
+    for j in range(block.shape[1]):
+        for i in range(block.shape[0]):
+            value = block[i, j] * inverse
+            if levels > 0.0:
+                value = np.rint(min(max(value, -one), one) * levels) * unit
+            target[j, i] = value
+
+
+@jit(parallel=True)
+def _lay_out(
+    tensor: Singles,
+    source: Longs,
+    margin: int,
+    inverse: np.float32,
+    levels: np.float32,
+    field: Singles,
+) -> None:
+    """Fill `field` line by line, in squares that stay in the cache."""
+    batch, channels, lines, length = tensor.shape
+    rows, width = source.size, field.shape[2]
+    skipped, before = max(0, -margin), max(0, margin)
+    kept = max(0, min(length - skipped, width - before))
+    across, down = kept - kept % DOUBLE_LANES, channels - channels % DOUBLE_LANES
+    stride = lines * length
+    for task in prange(batch * rows):
+        b, r = task // rows, task % rows
+        line = field[b, r]
+        if source[r] < 0 or kept == 0:
+            line[:, :] = _F(0.0)
+            continue
+        line[:before, :] = _F(0.0)
+        line[before + kept :, :] = _F(0.0)
+        begin = b * channels * stride + source[r] * length + skipped
+        place = (task * width + before) * channels
+        for left in range(0, across, LANES):  # the numbers of one line of the cache
+            for c in range(0, down, DOUBLE_LANES):
+                for x in range(left, min(left + LANES, across), DOUBLE_LANES):
+                    _lay_square(
+                        address(tensor),
+                        begin + c * stride + x,
+                        stride,
+                        (inverse, levels),
+                        address(field),
+                        place + x * channels + c,
+                        channels,
+                    )
+        plane = tensor[b, :, source[r], skipped : skipped + kept]
+        inside = line[before : before + kept]
+        _lay_rest(plane[down:, :across], inverse, levels, inside[:across, down:])
+        _lay_rest(plane[:, across:], inverse, levels, inside[across:])
+
+
+def lay_out(
+    tensor: Singles,
+    source: Longs,
+    margin: int,
+    full_scale: float,
+    levels: float,
+    field: Singles,
+) -> None:
+    """Compute `photonpu.simulator.reference.lay_out`."""
+    _lay_out(tensor, source, margin, np.float32(1.0 / full_scale), np.float32(levels), field)
+
+
+@jit(parallel=True, fastmath=_FAST)
+def _quantise(values: Singles, inverse: np.float32, levels: np.float32, out: Singles) -> None:
+    """Fill `out` with `values` as fractions of full scale on `levels` levels a side."""
+    one = np.float32(1.0)
+    for i in prange(values.size):
+        relative = values[i] * inverse
+        if levels > 0.0:
+            code = np.rint(min(max(relative, -one), one) * levels)
+            relative = code * (one / levels)
+        out[i] = relative
+
+
+def quantise(values: NDArray[Any], full_scale: float, levels: float) -> Singles:
+    """Compute `photonpu.simulator.reference.quantise`."""
+    out = np.empty(values.shape, np.float32)
+    flat = np.ascontiguousarray(values).reshape(-1)
+    _quantise(flat, np.float32(1.0 / full_scale), np.float32(levels), out.reshape(-1))
+    return out
+
+
+@jit(parallel=True)
+def _peaks(values: Singles, found: Singles) -> None:
+    """Fill rows of `found`: largest and least of a part, and NaN where one is not finite."""
+    share = (values.size // LANES + len(found) - 1) // len(found) * LANES
+    for task in prange(len(found)):
+        low = high = bad = spread_singles(_F(0.0))
+        for i in range(task * share, min(task * share + share, values.size) - LANES + 1, LANES):
+            x = load_singles(values, i)
+            low, high = minimum(x, low), maximum(x, high)
+            bad = bad + (x - x)
+        store(found, 3 * LANES * task, high)
+        store(found, 3 * LANES * task + LANES, low)
+        store(found, 3 * LANES * task + 2 * LANES, bad)
+
+
+def peak(values: Singles) -> float:
+    """Compute `photonpu.simulator.reference.peak`."""
+    flat = values.ravel(order="K")
+    rest = flat.size % LANES
+    found = np.empty((max(1, min(16, flat.size // 65_536)), 3 * LANES), np.float32)
+    _peaks(flat, found)
+    bad = np.isnan(found[:, 2 * LANES :]).any()
+    ends = np.concatenate([found[:, : 2 * LANES].ravel(), flat[flat.size - rest :]])
+    return math.nan if bad else float(np.abs(ends).max())
