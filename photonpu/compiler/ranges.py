@@ -27,7 +27,7 @@ Per = Literal["tile", "row", "layer"]
 
 _USUAL_PERCENTILE = 99.99
 _HALVINGS = 40  # until a percentile is found
-_STEPS = (4, 16, 64)  # parts of an octave that the search for the least error goes by, in turn
+_STEPS = (2, 8, 32)  # parts of an octave that the search for the least error goes by, in turn
 _REACH = 4  # of them to either side, from the second search on
 
 

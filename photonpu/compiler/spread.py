@@ -117,14 +117,16 @@ def codes(largest: NDArray[np.float32] | Floats) -> Longs:
 
 def _moved(counts: Counts, down: Longs) -> Counts:
     """Return histograms whose last bins are `down` (G,) further up: lower bins are put together."""
-    if not down.any():
+    rows = np.flatnonzero(down)
+    if not rows.size:
         return counts
+    old, by = counts[rows], np.minimum(down[rows], BINS)
+    source = np.arange(1, 1 + BINS) + by[:, None]
+    new = np.take_along_axis(old, np.minimum(source, BINS), axis=1)
+    new[source > BINS] = 0
     found = counts.copy()
-    for group in np.flatnonzero(down):
-        by = min(int(down[group]), BINS)
-        found[group] = 0
-        found[group, 0] = counts[group, : by + 1].sum()
-        found[group, 1 : BINS + 1 - by] = counts[group, by + 1 :]
+    found[rows, 1:] = new
+    found[rows, 0] = np.cumsum(old, axis=1)[np.arange(len(rows)), by]
     return found
 
 
