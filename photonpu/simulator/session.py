@@ -108,6 +108,7 @@ class Session:
         self._needs = memory.needs(program)
         memory.plan(self._needs, memory_limit_mb, 1)
         self.unread = memory.last_reads(program)
+        self._rectifiers = _rectifiers(program, self.unread)
 
         on_tiles, acting = self.machine, self.strengths
         if program.programming is not None:
@@ -244,6 +245,9 @@ class Session:
             What it reads holds NaN or infinity.
         """
         if isinstance(step, HostStep):
+            if step.name in self._rectifiers:
+                x = values[step.inputs[0]]
+                return {step.outputs[0]: np.maximum(x, 0, out=x)}
             return self.hosts[step.name].run(values)
         if isinstance(step, PhotonicStep):
             x = values[step.input]
@@ -254,6 +258,22 @@ class Session:
         factors = finite.single(step, step.left, left), finite.single(step, step.right, right)
         y = self._reprogrammed[step.name](*factors, first)
         return {step.output: finite.product(step, y).astype(left.dtype, copy=False)}
+
+
+def _rectifiers(program: Program, unread: Mapping[int, tuple[str, ...]]) -> frozenset[str]:
+    """Return the names of the digital steps that only rectify what nobody reads after them.
+
+    What a photonic step gave they write over, and save a copy of it.
+    """
+    given = {step.output for step in program.photonic_steps}
+    return frozenset(
+        step.name
+        for index, step in enumerate(program.steps)
+        if isinstance(step, HostStep)
+        and [operator.op for operator in step.operators] == ["Relu"]
+        and len(step.outputs) == 1
+        and set(step.inputs) <= given.intersection(unread.get(index, ()))
+    )
 
 
 def corrected(step: PhotonicStep, y: NDArray[np.float32]) -> NDArray[np.float32]:

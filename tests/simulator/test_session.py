@@ -7,10 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.testing as npt
+import onnx
+import onnx.numpy_helper
+import onnx.parser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import photonpu
 from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, LinkBudget, Machine
 from photonpu.registry import UnknownNameError
@@ -246,3 +250,26 @@ def test_every_way_to_draw_noise_has_the_same_mean_and_spread() -> None:
 def test_an_unknown_way_to_draw_noise_names_the_nearest() -> None:
     with pytest.raises(InputError, match="sampling='fasst': .* did you mean 'fast'"):
         PhotonicMatrix(np.eye(2), sampling="fasst")
+
+
+@pytest.mark.parametrize("outputs", ["float[n, 4] z", "float[n, 4] z, float[n, 6] y"])
+def test_a_rectifier_leaves_what_is_read_again_as_it_was(outputs: str) -> None:
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 17]>
+        net (float[n, 5] x) => ({outputs}) <float[5, 6] a = {{{numbers(30)}}}, float[6, 4] b =
+        {{{numbers(24)}}}> {{ y = MatMul(x, a)  r = Relu(y)  z = MatMul(r, b) }}"""
+    )
+    x = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    program = photonpu.compile(model, Machine.preset("ideal"), calibration=x)
+
+    found = Session(program, noise="ideal").run(None, {"x": x})
+
+    a, b = (onnx.numpy_helper.to_array(each) for each in model.graph.initializer)
+    expected = [np.maximum(x @ a, 0) @ b, x @ a]
+    for got, want in zip(found, expected, strict=False):
+        npt.assert_allclose(got, want, atol=1e-5)
+
+
+def numbers(count: int) -> str:
+    """Return as many numbers of either sign for a model's text."""
+    return ", ".join(f"{n:.3f}" for n in np.random.default_rng(count).normal(size=count))
