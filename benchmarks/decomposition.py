@@ -1,8 +1,8 @@
 """Matrices to phases: against public decompositions and LAPACK, side by side in one run.
 
-``interferometer``, Strawberry Fields and Perceval take part where they are installed; what is
-missing is said. For each number of threads a process of its own is started, so that every library
-in it is held to that number. Run by ``make bench``.
+``interferometer``, Strawberry Fields, Perceval and TorchONN take part where they are installed;
+what is missing is said. For each number of threads a process of its own is started, so that every
+library in it is held to that number. Run by ``make bench``.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 TOPOLOGY = "clements"
 GROWTH = (16, 4, 1)  # the network's tiles are divided by these
 SLOW_PORTS = 8  # for those that take minutes at 64
+TOGETHER = 256  # matrices in a batch of ours, and of those that take batches
 # What is timed, what it is divided by, and the project's goal for the ratio.
 RATIOS = (
     ("phases of a complex unitary", "np.linalg.svd", "-"),
@@ -173,38 +174,61 @@ def report(threads: int, found: Mapping[str, Any]) -> str:
 
 
 def compare(ports: int) -> str:
-    """Return the times of public packages beside ours, one matrix at a time."""
-    lines = ["\nother packages, one unitary, CPU time; ours in a batch of 256 beside it"]
-    for name, size, run in others(ports):
-        unitaries = mesh.haar(size, 256, seed=1)
-        mesh.decompose(unitaries, TOPOLOGY)
-        begin = time.process_time()
-        mesh.decompose(unitaries, TOPOLOGY)
-        ours = (time.process_time() - begin) / len(unitaries)
+    """Return the times of public packages beside ours."""
+    lines = [f"\nother packages, CPU time of one matrix; ours in a batch of {TOGETHER} beside it"]
+    for name, goal, matrices, run in others(ports):
+        mesh.decompose(matrices, TOPOLOGY)
+        ours = statistics.median(
+            timed(partial(mesh.decompose, matrices, TOPOLOGY))[0] for _ in range(5)
+        )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                begin = time.process_time()
-                back = run(unitaries[0])
-                seconds = time.process_time() - begin
+                seconds, (count, back) = timed(partial(run, matrices))
+                wrong = np.abs(back() - matrices[:count]).max()
         except Exception as error:  # a package that is missing, or does not work with its others
             lines.append(f"  {name:<18} takes no part: {error}")
             continue
-        wrong = np.abs(back() - unitaries[0]).max()
+        each, mine = seconds / count, ours / len(matrices)
         lines.append(
-            f"  {name:<18}{size:4d} ports {seconds * 1e6:12.0f} us, ours {ours * 1e6:8.1f} us: "
-            f"{seconds / ours:10.0f} x; error {wrong:.1e}"
+            f"  {name:<18}{matrices.shape[1]:4d} ports {each * 1e6:12.0f} us, ours "
+            f"{mine * 1e6:8.1f} us: {each / mine:10.0f} x, goal {goal}; error {wrong:.1e}"
         )
     return "\n".join(lines)
 
 
-def others(
-    ports: int,
-) -> Iterable[tuple[str, int, Callable[[Complexes], Callable[[], Complexes]]]]:
-    """Yield name, ports and a function that decomposes, and returns one that builds U again."""
-    yield "interferometer", ports, interferometer
-    yield "Strawberry Fields", ports, strawberry_fields
-    yield "Perceval", min(ports, SLOW_PORTS), perceval
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the CPU time that something takes, and what it gives."""
+    begin = time.process_time()
+    result = run()
+    return time.process_time() - begin, result
+
+
+#: Decomposes some or all of the matrices; returns how many, and what builds them again.
+Run = Callable[[Any], tuple[int, Callable[[], Any]]]
+
+
+def others(ports: int) -> Iterable[tuple[str, str, NDArray[Any], Run]]:
+    """Yield names, goals for the ratio, matrices, and what decomposes them."""
+    unitaries = mesh.haar(ports, TOGETHER, seed=1)
+    drawn = np.random.default_rng(1).standard_normal((TOGETHER, ports, ports))
+    yield "interferometer", "5,000", unitaries, first(interferometer)
+    yield "Strawberry Fields", "-", unitaries, first(strawberry_fields)
+    yield "Perceval", "-", mesh.haar(min(ports, SLOW_PORTS), TOGETHER, seed=1), first(perceval)
+    yield "TorchONN", "50", np.linalg.qr(drawn)[0], torch_onn
+
+
+def first(run: Callable[[Complexes], Callable[[], Complexes]]) -> Run:
+    """Return what decomposes the first matrix alone."""
+    return lambda matrices: (1, run(matrices[0]))
+
+
+def torch_onn(orthogonals: Floats) -> tuple[int, Callable[[], Floats]]:
+    """Decompose a batch of real matrices with TorchONN (pip install torchonn), in NumPy."""
+    package = importlib.import_module("torchonn.op.matrix_parametrization")
+    decomposer = package.RealUnitaryDecomposerBatch(alg="clements")
+    found = decomposer.decompose_clements_batch(orthogonals.copy())
+    return len(orthogonals), lambda: np.asarray(decomposer.reconstruct_clements_batch(*found))
 
 
 def interferometer(unitary: Complexes) -> Callable[[], Complexes]:
