@@ -142,7 +142,7 @@ def test_of_losses_of_0_2_and_0_4_decibels_each_arm_keeps_its_own() -> None:
 
 
 def test_local_correction_does_not_repair_unequal_arms() -> None:
-    errors = dict.fromkeys(("alpha", "beta"), 0.003)
+    errors: dict[str, Any] = dict.fromkeys(("alpha", "beta"), 0.003)
     unitaries = mesh.haar(6, 4, seed=2)
     phases = mesh.decompose(unitaries)
     fixed, unreachable = mesh.correct(phases, "clements", **errors)
