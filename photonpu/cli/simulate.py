@@ -95,7 +95,10 @@ def simulate(
     ] = False,
     pictures: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Draw image, truth and masks of some samples."),
+        typer.Option(
+            metavar="DIR",
+            help="Draw image, truth and masks of some samples; with --trace, the layers.",
+        ),
     ] = None,
     memory: options.Memory = None,
     min_dice: Annotated[
@@ -119,6 +122,7 @@ def simulate(
     asked = inputs.names(metrics)
     wrong = {
         "--trace / --attribute": "give one of the two" * (trace and attribute),
+        "--pictures": "draws no attribution: leave it out" * bool(pictures and attribute),
         "--data / --input": "give one of the two" * ((data is None) == (input_file is None)),
         "--min-dice": "needs 'dice' in --metrics" * (min_dice is not None and "dice" not in asked),
     }
@@ -167,7 +171,15 @@ def simulate(
         )
         given = feeds if dataset is None else tracing.arrays_of(program, dataset)
         if trace or attribute:
-            tracing.show(session, given, seed, attribute=attribute, quiet=quiet, as_json=as_json)
+            tracing.show(
+                session,
+                given,
+                seed,
+                attribute=attribute,
+                pictures=pictures,
+                quiet=quiet,
+                as_json=as_json,
+            )
         else:
             _run(session, given, output, as_json)
         return

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photonpu.cli.output import emit
+from photonpu.cli.output import emit, make_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,9 +37,22 @@ def arrays_of(program: Program, dataset: Dataset) -> Arrays:
 
 
 def show(
-    session: Session, feeds: Arrays, seed: int, *, attribute: bool, quiet: bool, as_json: bool
+    session: Session,
+    feeds: Arrays,
+    seed: int,
+    *,
+    attribute: bool,
+    pictures: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """Tell of each layer's error, or with `attribute` of each noise source's."""
+    """Tell of each layer's error, or with `attribute` of each noise source's.
+
+    Raises
+    ------
+    StorageError
+        The folder or the picture cannot be written.
+    """
     from photonpu.simulator.trace import Trace
 
     if attribute:
@@ -46,6 +60,11 @@ def show(
         return
     found = Trace()
     session.run(None, feeds, trace=found)
+    if pictures is not None:
+        from photonpu.report.layers import draw_layers
+
+        make_folder(pictures)
+        draw_layers(found.layers).save(pictures / "layers.png")
     emit(found.to_dict(), f"{found.table()}\n\n{found.bars()}", as_json=as_json)
 
 

@@ -197,6 +197,20 @@ def test_a_trace_tells_of_each_layer(photonpu: CommandLine, tiny: Path, samples:
     assert "ADC range used" in shown.stdout
 
 
+def test_a_trace_can_be_drawn(
+    photonpu: CommandLine, tiny: Path, squares: Path, tmp_path: Path
+) -> None:
+    words = "simulate", tiny, "--data", squares, "--pictures", tmp_path / "new" / "folder"
+
+    photonpu.json(*words, "--trace")
+    refused = photonpu(*words, "--attribute")
+
+    with Image.open(tmp_path / "new" / "folder" / "layers.png") as picture:
+        assert picture.width > 800
+    assert refused.exit_code == 2
+    assert "draws no attribution" in " ".join(refused.stderr.split())
+
+
 def test_an_attribution_tells_of_each_source(
     photonpu: CommandLine, tiny: Path, samples: Path
 ) -> None:
