@@ -165,6 +165,8 @@ def _vectors(form: NDArray[np.float32], geometry: Geometry, stream: Stream) -> N
 
     `windows.vectors` copies all that it is given with the zeros around it.
     """
+    if form.size:
+        form, stream = windows.gathered(form, stream)
     if not stream.window.kernel or form.size <= _COPIED:
         return windows.vectors(form, geometry, stream)
     return np.concatenate(

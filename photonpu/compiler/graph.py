@@ -321,8 +321,14 @@ def _shape(shape: onnx.TensorShapeProto) -> Shape:
 
 def _inferred(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     """Return what follows from a model alone of the types and shapes of its tensors."""
-    graph = infer(model).graph
-    return {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
+    light, weighty = weights.skeleton(model)
+    graph = infer(light).graph
+    declared = {value.name for value in model.graph.input}
+    return {
+        value.name: value
+        for value in (*graph.input, *graph.value_info, *graph.output)
+        if value.name in declared or value.name not in weighty
+    }
 
 
 def _shapes(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Shape]:

@@ -103,6 +103,16 @@ def _is_vague(value: onnx.ValueInfoProto) -> bool:
     return kind is None or (kind == "tensor_type" and not value.type.tensor_type.HasField("shape"))
 
 
+def skeleton(model: onnx.ModelProto) -> tuple[onnx.ModelProto, frozenset[str]]:
+    """Return a copy in which all but small weights are inputs, and the names of these weights.
+
+    Types and shapes follow from it as from the whole, and it is quick to write and read.
+    """
+    sizes = {tensor.name: nbytes(tensor) for tensor in model.graph.initializer}
+    names = frozenset(name for name, size in sizes.items() if size > SMALL_BYTES)
+    return _without(model, names), names
+
+
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a model of any size, each of whose weights has less than 2 GiB."""
     import onnx
