@@ -45,6 +45,7 @@ def estimate_cost(
     In total, by component and by layer, with the share of each.
     """
     from photonpu.cli.inputs import read_arrays, read_choice, read_program, read_shapes
+    from photonpu.cli.summary import programming, programming_text
     from photonpu.simulator import estimate
     from photonpu.sweep.runner import unranged
 
@@ -62,7 +63,9 @@ def estimate_cost(
     found = estimate(program, batch, machine=target)
     if csv_file is not None:
         write_file(csv_file, _layers(found).encode())
-    emit(found.to_dict(), found.table(), as_json=as_json)
+    told = {} if program.programming is None else {"programming": programming(program)}
+    text = "\n".join([found.table(), *programming_text(program)])
+    emit(found.to_dict() | told, text, as_json=as_json)
     refuse(
         [
             f"{quantity} {value:.4g} {unit} is above {bound:g} {unit}"

@@ -1,4 +1,4 @@
-"""What a program is, in numbers: for `compile` and the demo."""
+"""What a program is, in numbers: for `compile`, `check`, `estimate` and the demo."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from photonpu.tables import engineering, printable, text_table
 
 if TYPE_CHECKING:
     from photonpu.program import PhotonicStep, Program, ReprogrammedStep
+
+_TOLD = 5  # tiles that are farthest off
 
 
 def mac_share(program: Program) -> float:
@@ -64,7 +66,7 @@ def describe(program: Program) -> dict[str, object]:
             for step in program.host_steps
             for operator in step.operators
         ],
-        "programming": None if program.programming is None else program.programming.to_dict(),
+        "programming": programming(program),
         "notes": list(program.notes),
     }
 
@@ -93,6 +95,57 @@ def describe_text(program: Program) -> str:
     )
     digital = f"digital operators: {len(operators)} ({', '.join(kinds)})" if operators else ""
     lines = [head, "", table, *([digital] if digital else [])]
-    if program.programming is not None:
-        lines.append(printable(program.programming.text()))
+    lines += programming_text(program)
     return "\n".join(lines + [f"note: {note}" for note in program.notes])
+
+
+def programming(program: Program) -> dict[str, object] | None:
+    """Return for which chip a program's phases are and how well they do; None for no chip."""
+    made = program.programming
+    if made is None:
+        return None
+    worst = [
+        {
+            "layer": layer,
+            "tile": tile,
+            "core": int(program.tiles.core[tile]),
+            "unreachable": int(made.unreachable[tile]),
+            "error": float(made.error[tile]),
+        }
+        for layer, tile in _worst(program)
+    ]
+    return made.to_dict() | {"worst": worst}
+
+
+def programming_text(program: Program) -> list[str]:
+    """Return what `programming` does, for people: a line, and the tiles that are farthest off."""
+    made = program.programming
+    if made is None:
+        return []
+    rows = [
+        [
+            printable(layer),
+            tile,
+            int(program.tiles.core[tile]),
+            int(made.unreachable[tile]) if made.unreachable[tile] >= 0 else "unknown",
+            f"{made.error[tile]:.3g}",
+        ]
+        for layer, tile in _worst(program)
+    ]
+    head = ["farthest off", "tile", "core", "splits out of reach", "relative error"]
+    return ["", printable(made.text()), "", text_table(head, rows, "lrrrr")]
+
+
+def _worst(program: Program) -> list[tuple[str, int]]:
+    """Return the layers and numbers of the tiles that are farthest off, worst first."""
+    import numpy as np
+
+    error = np.zeros(0) if program.programming is None else program.programming.error
+    worst = np.argsort(-error, kind="stable")[:_TOLD].tolist()
+    layers = {
+        tile: step.name
+        for step in program.photonic_steps
+        for first, last in step.tiles
+        for tile in range(first, last)
+    }
+    return [(layers[tile], tile) for tile in worst]

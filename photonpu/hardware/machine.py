@@ -292,6 +292,8 @@ def _conflicts(machine: Machine) -> list[str]:
     if SIZES[machine.mesh.topology].push and machine.phase.dac_domain == "voltage":
         topology = machine.mesh.topology
         return [f"phase.dac_domain='voltage': mesh.topology='{topology}' is push-pull, for 'phase'"]
+    if SIZES[mesh.topology].push and mesh.correction == "refined":
+        return [f"mesh.correction='refined': mesh.topology='{mesh.topology}' is push-pull, 'local'"]
     return []
 
 

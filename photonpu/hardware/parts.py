@@ -129,9 +129,10 @@ class Mesh(Section):
         float, Field(ge=1, le=10, description="group index of the waveguides, for the flight time")
     ]
     correction: Annotated[
-        Literal["none", "local"],
+        Literal["none", "local", "refined"],
         Field(
-            description="'local': phases are corrected for the measured splitter errors of a chip"
+            description="for the measured splitter errors of a chip: 'local' corrects each "
+            "interferometer, 'refined' a mesh as a whole, which takes a session far longer to make"
         ),
     ]
 

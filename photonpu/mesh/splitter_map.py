@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from photonpu.errors import MachineError
 from photonpu.hardware import Chip, Machine
+from photonpu.hardware.chip import SOURCES
 from photonpu.mesh.topologies import MESHES
 from photonpu.registry import did_you_mean
 
@@ -32,6 +33,7 @@ QUANTITIES = {
     "phi_response": ("phi_response", ""),
 }
 _MESHES = {"vh": 0, "u": 1, "0": 0, "1": 1}
+_LOSS = "loss_db"  # empty for what nobody measured, unlike an error
 _ATTENUATOR = "attenuator"
 _MOST_LINES = 20_000_000
 
@@ -57,7 +59,8 @@ def read_map(path: str | Path, machine: Machine) -> Chip:
     Returns
     -------
     Chip
-        What has no line, and what no column measures, is without error.
+        What has no line, and what no column measures, is without error, and loses what
+        interferometers of the machine do on average.
 
     Raises
     ------
@@ -76,6 +79,8 @@ def read_map(path: str | Path, machine: Machine) -> Chip:
         for name in Chip.__dataclass_fields__
         if name not in ("name", "seed")
     }
+    for name in SOURCES["loss"]:
+        arrays[name][:] = machine.mesh.mzi_loss_db
     seen: set[tuple[str, ...]] = set()
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -90,7 +95,11 @@ def read_map(path: str | Path, machine: Machine) -> Chip:
                 if place in seen:
                     raise MachineError(f"{where}: {_told(place)} was measured above already")
                 seen.add(place)
-                values = {name: _number(where, name, line[name]) for name in measured}
+                values = {
+                    name: _number(where, name, line[name])
+                    for name in measured
+                    if name != _LOSS or (line[name] or "").strip()
+                }
                 _enter(where, place, values, arrays, places)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MachineError(f"cannot read splitter map '{path}': {error}") from error

@@ -40,13 +40,13 @@ def tile_matrices(
 ) -> Complexes:
     """Return the field transfer of tiles ``U diag(a) V^H``, as programmed on a chip.
 
-    Where the machine corrects locally, phases are first corrected for the chip's splitter errors,
-    unless they were programmed for the chip. Then they are wrapped to [0, 2 pi) and rounded
-    (source ``"dac"``), those of dead shifters are stuck (``"dead"``), and all are moved by thermal
-    crosstalk (``"crosstalk"``) and by static errors (``"phase"``), where shifters respond more or
-    less than they should (``"heater"``); light meets the actual splitters (``"splitter"``),
-    losses (``"loss"``) and arms that lose differently (``"imbalance"``). With no source the
-    product is exact.
+    Where the machine corrects, phases are first corrected for the chip's splitter errors, each
+    interferometer for itself, unless they were programmed for the chip. Then they are wrapped to
+    [0, 2 pi) and rounded (source ``"dac"``), those of dead shifters are stuck (``"dead"``), and all
+    are moved by thermal crosstalk (``"crosstalk"``) and by static errors (``"phase"``), where
+    shifters respond more or less than they should (``"heater"``); light meets the actual splitters
+    (``"splitter"``), losses (``"loss"``) and arms that lose differently (``"imbalance"``). With no
+    source the product is exact.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def _splitters(
     )
     none = Splitters(*(frozen(np.zeros_like(errors)) for errors in drawn))
     actual = drawn if "splitter" in sources else none
-    return actual, actual if machine.mesh.correction == "local" else none
+    return actual, none if machine.mesh.correction == "none" else actual
 
 
 def _errors(chip: Chip, sources: frozenset[str], real: bool) -> Errors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from photonpu.program.local import (
     stuck_of,
     with_meshes,
 )
-from photonpu.program.reordering import part, reordered, unitaries
+from photonpu.program.reordering import around_dead, part, reordered, unitaries
 from photonpu.program.tiles import one_blas_thread
 from photonpu.program.values import Floats, Ints, TileBank
 from photonpu.registry import did_you_mean
@@ -233,6 +234,7 @@ def _program(
     else:
         if method != "nominal":
             tiles = reordered(tiles, chip, machine)
+            tiles = around_dead(tiles, chip, machine, partial(_local_error, chip, machine))
         start, unreachable = corrected(tiles, chip, machine, rounds=rounding == "absorbed")
         if method == "refined" or rounding == "absorbed":
             sweeps = _SWEEPS if method == "refined" else 0
@@ -241,6 +243,13 @@ def _program(
             tiles = start
     found = real_matrices(tiles, machine, chip, FABRICATION, programmed=True)
     return Programmed(tiles, unreachable, errors(found, wanted))
+
+
+def _local_error(chip: Chip, machine: Machine, tiles: TileBank) -> Floats:
+    """Return how far tiles are off after local correction."""
+    wanted = real_matrices(tiles, machine, Chip.ideal(machine), frozenset())
+    made, _ = corrected(tiles, chip, machine)
+    return errors(real_matrices(made, machine, chip, FABRICATION, programmed=True), wanted)
 
 
 def _settled(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from photonpu.hardware import Chip, Machine
 from photonpu.keyed import normal_array
 from photonpu.program import TileBank
+from photonpu.program.programming import program
 from photonpu.simulator import engine
 from photonpu.simulator.noise import Strength
 from photonpu.simulator.strengths import scaled
@@ -27,6 +28,13 @@ from photonpu.simulator.strengths import scaled
 Floats = NDArray[np.float64]
 _PAIRS, _ROWS = 6, 384  # draws: so many pairs, and more where they give fewer rows
 _SEED = 0x6A697474  # of the draws, the same for all chips: they measure, they are no noise
+_SPLITTERS = (
+    "splitter_in",
+    "splitter_out",
+    "splitter_third",
+    "attenuator_splitter_in",
+    "attenuator_splitter_out",
+)
 _JITTERED = ("theta_error", "phi_error", "psi_error", "attenuator_error")
 
 
@@ -63,6 +71,23 @@ def transferring(
         return partial(_fluctuating, machine=machine, chip=chip, strengths=strengths)
     matrices = engine.chip_matrices(machine, chip, frozenset(strengths))
     return lambda bank: Transfer(matrices(bank), None)
+
+
+def refining(
+    machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
+) -> Callable[[TileBank], Transfer]:
+    """Return what `transferring` does for tiles that are refined for the splitters that act.
+
+    As local correction, refinement knows the splitters of the chip and nothing else of it.
+    """
+    as_programmed = machine.override({"mesh.correction": "none"})
+    finish = transferring(as_programmed, chip, strengths)
+    _, met, acting = scaled(machine, chip, strengths)
+    if "splitter" not in acting:
+        return finish
+    splitters = {name: getattr(met, name) for name in _SPLITTERS}
+    known = replace(Chip.ideal(machine), **splitters)
+    return lambda bank: finish(program(bank, known, as_programmed, "refined").tiles)
 
 
 def _fluctuating(

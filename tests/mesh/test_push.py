@@ -144,6 +144,15 @@ def test_a_push_pull_mesh_takes_no_converters_in_the_voltage_domain(topology: st
         )
 
 
+@pytest.mark.parametrize("topology", PUSH)
+def test_a_machine_with_a_push_pull_mesh_does_not_refine(topology: str) -> None:
+    message = f"mesh.correction='refined': mesh.topology='{topology}' is push-pull, 'local'"
+    with pytest.raises(MachineError, match=message):
+        Machine.preset("mzi64-eo").override(
+            {"mesh.topology": topology, "mesh.correction": "refined"}
+        )
+
+
 def test_a_real_core_has_one_shifter_for_each_interferometer_and_attenuator() -> None:
     machine = Machine.preset("mzi64-eo").override({"mesh.topology": "clements-real"})
     # 64 ports: 2016 interferometers a mesh.

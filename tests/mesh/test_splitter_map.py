@@ -46,6 +46,18 @@ def test_a_chip_written_out_comes_back(topology: str, tmp_path: Path) -> None:
     assert (found.name, found.seed) == ("measured", None)
 
 
+def test_what_nobody_measured_loses_what_the_machine_says(tmp_path: Path) -> None:
+    text = "core,mesh,column,row,alpha,loss_db\n1,u,0,2,0.01,\n0,u,0,2,0.02,0.9\n"
+    with_losses = read_map(write(tmp_path, text), MACHINE)
+    without = read_map(write(tmp_path, HEAD + "0,vh,0,0,0.01,0\n"), MACHINE)
+
+    expected = np.full_like(with_losses.mzi_loss_db, MACHINE.mesh.mzi_loss_db)
+    npt.assert_array_equal(without.mzi_loss_db, expected)
+    npt.assert_array_equal(without.attenuator_loss_db, MACHINE.mesh.mzi_loss_db)
+    expected[0, 1, 1] = 0.9
+    npt.assert_array_equal(with_losses.mzi_loss_db, expected)
+
+
 def test_unequal_arms_and_responses_are_read_and_all_others_are_even(tmp_path: Path) -> None:
     text = "core,mesh,column,row,imbalance_db,theta_response,phi_response\n1,u,0,2,-0.2,.01,.02\n"
     text += "0,attenuator,,3,0.1,-0.03,\n"

@@ -17,6 +17,7 @@ from photonpu.mesh import MESHES, kernels_settle
 from photonpu.mesh.selfconfiguration import configure
 from photonpu.mesh.values import frozen, frozen_ints
 from photonpu.program import programming
+from photonpu.program.local import corrected
 from photonpu.program.tiles import bank, cut
 from photonpu.program.values import TileBank
 
@@ -80,9 +81,9 @@ def test_dead_shifters_are_worked_around_as_far_as_the_others_can() -> None:
 
     local, refined = (error(machine, chip, method) for method in ("local", "refined"))
 
-    assert local > 0.05
-    assert refined < 0.6 * local
-    assert error(machine, chip, "self-configured") < 0.2 * local
+    assert 0.03 < local < 0.5 * error(machine, chip, "nominal")
+    assert refined < 0.8 * local
+    assert error(machine, chip, "self-configured") < 0.5 * local
 
 
 def test_a_stuck_attenuator_gets_the_singular_value_that_it_passes() -> None:
@@ -324,3 +325,24 @@ def test_what_a_dead_shifter_leaves_over_is_taken_on_by_those_behind_it() -> Non
 
     npt.assert_array_equal(local.unreachable, 1)
     assert local.error.max() < 0.7 * nominal.error.max()
+
+
+def test_the_order_of_singular_values_is_that_which_dead_shifters_disturb_least() -> None:
+    machine = machine_of(16, mesh__splitter_error_rad=0.0, phase__error_rad=0.0)
+    chip, tiles = Chip.ideal(machine), tiles_of(16)
+    stuck = chip.phi_stuck.copy()
+    stuck[0, 0, 40] = stuck[0, 0, 70] = 2.0
+    chip = replace(chip, phi_stuck=stuck)
+    on_first = tiles.core == 0
+
+    as_it_is, _ = corrected(tiles, chip, machine)
+    local = programming.program(tiles, chip, machine, "local")
+
+    exact = programming.real_matrices(tiles, machine, Chip.ideal(machine), frozenset())
+    sources = programming.FABRICATION
+    real = programming.real_matrices(as_it_is, machine, chip, sources, programmed=True)
+    before = programming.errors(real, exact)
+    assert np.all(local.error <= before + 1e-12)
+    assert local.error[on_first].mean() < 0.9 * before[on_first].mean()
+    # The other core has nothing dead: its tiles keep the order, largest first.
+    npt.assert_array_equal(local.tiles.attenuator[~on_first], tiles.attenuator[~on_first])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,41 @@ def test_its_phases_are_used_as_programmed_and_its_chip_acts_in_every_kind_of_no
         photonpu.Session(program, "ideal").run(None, {"x": SAMPLES})[0],
         photonpu.Session(program, KNOWN, chip=0).run(None, {"x": SAMPLES})[0],
     )
+
+
+def test_a_machine_that_refines_corrects_a_mesh_as_a_whole_when_a_session_is_made(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "refining.toml").write_text(
+        'extends = "mzi64-eo"\nname = "refining"\ncores = 2\n[mesh]\nports = 8\n'
+        'splitter_error_rad = 0.05\ncorrection = "refined"\n'
+        "mzi_loss_db = 0.0\nmzi_loss_std_db = 0.0\n"
+    )
+    machine = Machine.load(tmp_path / "refining.toml")
+    local = machine.override({"mesh.correction": "local"})
+    program = photonpu.compile(model(), machine, calibration=SAMPLES)
+    noise = {"splitter": 1.0}
+
+    refined = photonpu.Session(program, noise, chip=3)
+    locally = error(photonpu.Session(program, noise, chip=3, machine=local))
+    # What it makes is what the chip's splitters alone would be compiled for.
+    chip = Chip.draw(machine, 3)
+    names = [name for name in Chip.__dataclass_fields__ if "splitter" in name]
+    known = replace(Chip.ideal(machine), **{name: getattr(chip, name) for name in names})
+    compiled_for = photonpu.compile(
+        model(), machine, calibration=SAMPLES, chip=known, programming="refined"
+    )
+
+    assert error(refined) < 0.7 * locally
+    expected = photonpu.Session(compiled_for, "ideal").run(None, {"x": SAMPLES})[0]
+    npt.assert_allclose(refined.run(None, {"x": SAMPLES})[0], expected, atol=2e-4)
+    assert error(photonpu.Session(program, "ideal", chip=3)) < 1e-5
+    plain = machine.override({"mesh.correction": "none"})
+    found, nominal = (
+        photonpu.Session(program, {"phase": 1.0}, chip=3, machine=m).run(None, {"x": SAMPLES})[0]
+        for m in (machine, plain)
+    )
+    npt.assert_array_equal(found, nominal)
 
 
 def test_a_session_on_another_chip_warns() -> None:
@@ -157,3 +193,49 @@ def test_the_command_line_compiles_for_a_chip_and_tells_how_well(tmp_path: Path)
     assert (told["chip"], told["programming"]) == ("chip", "refined")
     assert len(told["unreachable"]) == len(told["error"]) == 4
     assert told["chip_sha256"] == Chip.draw(MACHINE, 5).digest
+
+
+def test_check_and_estimate_tell_how_well_a_program_suits_its_chip(tmp_path: Path) -> None:
+    program = compiled(chip=0, programming="local")
+    program.save(tmp_path / "one.ppu")
+    made = program.programming
+    assert made is not None
+    worst = int(np.argmax(made.error))
+
+    for verb in ("check", "estimate"):
+        told = CliRunner().invoke(app, [verb, str(tmp_path / "one.ppu"), "--json"])
+        shown = CliRunner().invoke(app, [verb, str(tmp_path / "one.ppu")])
+        assert (told.exit_code, shown.exit_code) == (0, 0), told.output + shown.output
+
+        found = json.loads(told.stdout)["programming"]
+        assert found["programming"] == "local"
+        assert found["unreachable"] == made.unreachable.tolist()
+        assert found["worst"][0] == {
+            "layer": "product",
+            "tile": worst,
+            "core": int(program.tiles.core[worst]),
+            "unreachable": int(made.unreachable[worst]),
+            "error": pytest.approx(made.error.max()),
+        }
+        assert f"{int(made.unreachable.sum())} splits out of reach" in shown.stdout
+        assert f"{made.error.max():.3g}" in shown.stdout
+
+
+def test_a_program_for_no_chip_has_no_programming_to_tell_of(tmp_path: Path) -> None:
+    compiled().save(tmp_path / "plain.ppu")
+
+    shown = CliRunner().invoke(app, ["estimate", str(tmp_path / "plain.ppu")])
+
+    assert shown.exit_code == 0
+    assert "splits out of reach" not in shown.stdout
+
+
+def test_a_chip_of_which_no_loss_was_measured_keeps_the_size_of_its_outputs(tmp_path: Path) -> None:
+    (tmp_path / "map.csv").write_text("core,mesh,column,row,alpha\n0,vh,0,0,0.001\n")
+
+    program = compiled(chip=tmp_path / "map.csv")
+
+    assert program.programming is not None
+    # Paths differ by a few interferometers of 0.2 dB; all 15 of a mean path are a factor of 1.41.
+    assert program.programming.error.max() < 0.05
+    assert error(photonpu.Session(program, "ideal")) < 0.05
