@@ -17,6 +17,7 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint32)
 _ROUNDS = 10
 _SHIFT = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
 
 
 def philox(counter: ArrayLike, key: ArrayLike, *, rounds: int = _ROUNDS) -> NDArray[np.uint32]:
@@ -36,21 +37,21 @@ def philox(counter: ArrayLike, key: ArrayLike, *, rounds: int = _ROUNDS) -> NDAr
     NDArray[np.uint32]
         (n, 4) words, uniform over all 32-bit numbers.
     """
-    words = np.asarray(counter, dtype=np.uint32).T.copy()
+    # Words of 64 bits, of which the upper half is 0: products need no other type.
+    first, second, third, last = np.asarray(counter, dtype=np.uint32).T.astype(np.uint64)
     round_key = np.asarray(key, dtype=np.uint32).copy()
     for _ in range(rounds):
-        product0 = words[0] * _MULTIPLIERS[0]
-        product1 = words[2] * _MULTIPLIERS[1]
-        words = np.stack(
-            [
-                (product1 >> _SHIFT).astype(np.uint32) ^ words[1] ^ round_key[0],
-                product1.astype(np.uint32),
-                (product0 >> _SHIFT).astype(np.uint32) ^ words[3] ^ round_key[1],
-                product0.astype(np.uint32),
-            ]
-        )
+        first *= _MULTIPLIERS[0]
+        third *= _MULTIPLIERS[1]
+        second ^= third >> _SHIFT
+        second ^= np.uint64(round_key[0])
+        last ^= first >> _SHIFT
+        last ^= np.uint64(round_key[1])
+        third &= _LOW
+        first &= _LOW
+        first, second, third, last = second, third, last, first
         round_key += _WEYL
-    return np.ascontiguousarray(words.T)
+    return np.stack([first, second, third, last], axis=1).astype(np.uint32)
 
 
 def normals(key: ArrayLike, counter: ArrayLike) -> NDArray[np.float64]:
@@ -105,13 +106,43 @@ def normal_array(seed: int, *stream: int, shape: tuple[int, ...]) -> NDArray[np.
     InputError
         If the seed or a stream number is out of its range, or there are more than three.
     """
+    (only,) = normal_arrays(seed, stream, shape=shape)
+    return only
+
+
+def normal_arrays(
+    seed: int, *streams: tuple[int, ...], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Return what `normal_array` gives for each of several streams, drawn together.
+
+    Parameters
+    ----------
+    seed
+        The key, ``0 <= seed < 2**64``.
+    streams
+        S of them, each up to three numbers.
+    shape
+        Shape of the array of one stream.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (S, *shape) numbers of mean 0 and variance 1.
+
+    Raises
+    ------
+    InputError
+        As `normal_array`.
+    """
     if not 0 <= seed < 2**64:
         raise InputError(f"seed={seed}: a seed is a whole number from 0 to 2**64 - 1")
-    if len(stream) > 3 or not all(0 <= number < 2**32 for number in stream):
-        raise InputError(f"stream={stream}: a stream is up to 3 numbers from 0 to 2**32 - 1")
     size = math.prod(shape)
-    counter = np.zeros((-(-size // 4), 4), dtype=np.uint32)
-    counter[:, 0] = np.arange(len(counter))
-    counter[:, 1 : 1 + len(stream)] = stream
-    draws = normals((seed & 0xFFFFFFFF, seed >> 32), counter)
-    return draws.reshape(-1)[:size].reshape(shape)
+    each = -(-size // 4)
+    counter = np.zeros((len(streams), each, 4), dtype=np.uint32)
+    counter[:, :, 0] = np.arange(each)
+    for place, stream in zip(counter, streams, strict=True):
+        if len(stream) > 3 or not all(0 <= number < 2**32 for number in stream):
+            raise InputError(f"stream={stream}: a stream is up to 3 numbers from 0 to 2**32 - 1")
+        place[:, 1 : 1 + len(stream)] = stream
+    draws = normals((seed & 0xFFFFFFFF, seed >> 32), counter.reshape(-1, 4))
+    return draws.reshape(len(streams), -1)[:, :size].reshape(len(streams), *shape)

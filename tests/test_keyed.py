@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from photonpu.errors import InputError
-from photonpu.keyed import normal_array, normals, philox
+from photonpu.keyed import normal_array, normal_arrays, normals, philox
 
 # Random123's kat_vectors (Salmon et al. 2011): counter, key, output of philox4x32 with 10 rounds.
 KNOWN_ANSWERS = [
@@ -83,6 +83,12 @@ def test_other_seeds_and_streams_are_uncorrelated(other: tuple[int, ...]) -> Non
         normal_array(seed, *stream, shape=(40_000,)),
     )
     assert abs(np.corrcoef(here, there)[0, 1]) < 5 / np.sqrt(40_000)
+
+
+def test_arrays_drawn_together_are_those_drawn_alone() -> None:
+    together = normal_arrays(5, (3, 0), (3, 1), (7,), shape=(2, 7))
+    alone = [normal_array(5, *stream, shape=(2, 7)) for stream in ((3, 0), (3, 1), (7,))]
+    npt.assert_array_equal(together, alone)
 
 
 def test_an_empty_array_needs_no_draw() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from photonpu.errors import MachineError
 from photonpu.hardware.machine import Machine
 from photonpu.hardware.topologies import SIZES
-from photonpu.keyed import normal_array
+from photonpu.keyed import normal_arrays
 from photonpu.registry import UnknownNameError, did_you_mean
 from photonpu.storage import atomic_write
 
@@ -211,10 +211,12 @@ class Chip:
             "loss": (machine.mesh.mzi_loss_db, machine.mesh.mzi_loss_std_db),
         }
         arrays: dict[str, Floats] = {}
+        third = SIZES[machine.mesh.topology].third
         for source, (mean, deviation) in scales.items():
             for name in SOURCES[source]:
-                draws = _draw(seed, _STREAMS[name], name, machine)
-                arrays[name] = mean + deviation * draws
+                if name != "splitter_third" or third:
+                    draws = _draw(seed, _STREAMS[name], name, machine)
+                    arrays[name] = mean + deviation * draws
         for name in SOURCES["loss"]:
             arrays[name] = np.maximum(arrays[name], 0.0)
         for name in SOURCES["dead"]:
@@ -223,8 +225,8 @@ class Chip:
             arrays[name] = _draw_imbalance(seed, name, machine, arrays[loss])
         for name in SOURCES["heater"]:
             arrays[name] = _draw_response(seed, name, machine)
-        if not SIZES[machine.mesh.topology].third:
-            arrays["splitter_third"] = np.zeros_like(arrays["splitter_third"])
+        if not third:
+            arrays["splitter_third"] = np.zeros_like(arrays["splitter_in"])
         if SIZES[machine.mesh.topology].real:
             for shifter in ("phi", "psi"):
                 for kind in ("error", "stuck", "response"):
@@ -326,8 +328,8 @@ class Chip:
 def _draw(seed: int, stream: int, name: str, machine: Machine) -> Floats:
     """Return normal numbers for each element of an array."""
     shape = _shapes(machine.cores, machine.mesh.ports, machine.mesh.mzis)[name][1:]
-    cores = [normal_array(seed, stream, core, shape=shape) for core in range(machine.cores)]
-    return np.stack(cores)
+    streams = ((stream, core) for core in range(machine.cores))
+    return normal_arrays(seed, *streams, shape=shape)
 
 
 def _draw_stuck(seed: int, name: str, machine: Machine) -> Floats:
