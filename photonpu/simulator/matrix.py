@@ -34,10 +34,18 @@ class PhotonicMatrix:
     input_range
         Full scale of the input DAC: the largest absolute input that is represented.
 
+    Attributes
+    ----------
+    shape
+        (M, K).
+    program
+        The program of this one product, its batch axis ``n`` free.
+
     Raises
     ------
     InputError
-        The matrix is not two-dimensional, is empty, or holds NaN or infinity.
+        The matrix is not two-dimensional, is empty, or holds NaN or infinity; the range is not a
+        positive number.
 
     Examples
     --------
