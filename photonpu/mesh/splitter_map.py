@@ -35,6 +35,7 @@ QUANTITIES = {
 _MESHES = {"vh": 0, "u": 1, "0": 0, "1": 1}
 _LOSS = "loss_db"  # empty for what nobody measured, unlike an error
 _ATTENUATOR = "attenuator"
+_ANGLES = ("alpha", "beta", "gamma")
 _MOST_LINES = 20_000_000
 
 
@@ -138,13 +139,30 @@ def _enter(
         elif mesh in _MESHES and column.isdecimal() and (int(column), int(row)) in places:
             index = (int(core), _MESHES[mesh], places[int(column), int(row)])
     if index is None:
-        raise MachineError(f"{where}: the machine has no {_told(place)}")
+        raise MachineError(
+            f"{where}: the machine has no {_told(place)}; it has cores 0 to {cores - 1}, "
+            f"{_rows(places, column)}, and attenuators (no column) in rows 0 to {ports - 1}"
+        )
     for name, value in values.items():
+        if name in _ANGLES and abs(value) > np.pi / 2.0:
+            raise MachineError(
+                f"{where}: {name}={value:g} rad is more than a quarter turn off an even splitter; "
+                "are these degrees?"
+            )
         array = QUANTITIES[name][1 if attenuators else 0]
         if not array and value:
             raise MachineError(f"{where}: an attenuator has no {name}; leave it empty")
         if array:
             arrays[array][index] = value
+
+
+def _rows(places: dict[tuple[int, int], int], column: str) -> str:
+    """Return which columns the meshes of a machine have, or which rows one of them has."""
+    columns = sorted({place[0] for place in places})
+    if column.isdecimal() and int(column) in columns:
+        rows = sorted(row for at, row in places if at == int(column))
+        return f"meshes 'vh' and 'u' with rows {', '.join(map(str, rows))} in column {column}"
+    return f"meshes 'vh' and 'u' with columns 0 to {columns[-1]}"
 
 
 def _number(where: str, name: str, text: str | None) -> float:

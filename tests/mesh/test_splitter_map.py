@@ -46,6 +46,25 @@ def test_a_chip_written_out_comes_back(topology: str, tmp_path: Path) -> None:
     assert (found.name, found.seed) == ("measured", None)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "0,vh,0,1,0.1,0",
+            "column '0', row '1'; it has cores 0 to 1, meshes 'vh' and 'u' with rows",
+        ),
+        ("0,vh,9,0,0.1,0", "meshes 'vh' and 'u' with columns 0 to 3, and attenuators"),
+        (
+            "0,u,0,0,45,0",
+            "alpha=45 rad is more than a quarter turn off an even splitter; are these",
+        ),
+    ],
+)
+def test_a_refusal_tells_what_there_is(line: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=message):
+        read_map(write(tmp_path, f"{HEAD}{line}\n"), MACHINE)
+
+
 def test_what_nobody_measured_loses_what_the_machine_says(tmp_path: Path) -> None:
     text = "core,mesh,column,row,alpha,loss_db\n1,u,0,2,0.01,\n0,u,0,2,0.02,0.9\n"
     with_losses = read_map(write(tmp_path, text), MACHINE)
