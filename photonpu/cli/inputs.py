@@ -57,13 +57,22 @@ def noises(text: str) -> str | tuple[str, ...] | dict[str, float]:
     Raises
     ------
     InputError
-        A strength is no number.
+        A strength is no number, or makes no sense for its source.
+    photonpu.registry.UnknownNameError
+        There is no such source.
     """
+    from photonpu.simulator.strengths import strengths
+
     if text in ("full", "quantised", "ideal"):
         return text
+    found = _strengths(text) if "=" in text else names(text)
+    strengths(found)  # what is wrong with it need not wait for the model
+    return found
+
+
+def _strengths(text: str) -> dict[str, float]:
+    """Return sources and their strengths; 1 for one without."""
     found = names(text)
-    if "=" not in text:
-        return found
     strengths = {}
     for part in found:
         name, equals, number = part.partition("=")

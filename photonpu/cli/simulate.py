@@ -129,6 +129,7 @@ def simulate(
     for option, message in wrong.items():
         if message:
             raise typer.BadParameter(message, param_hint=option)
+    modes = inputs.noises(noise)
     if output is not None:
         check_place(output)
     feeds = {} if input_file is None else inputs.read_arrays(input_file)
@@ -158,7 +159,6 @@ def simulate(
         choice=inputs.read_choice(keep_digital, only, activation_products),
         rule=(calibration_method, calibration_per),
     )
-    modes = inputs.noises(noise)
     if dataset is None or trace or attribute:
         session = Session(
             program,

@@ -65,6 +65,27 @@ def test_noise_can_be_named_source_by_source(
     assert "did you mean 'phase'?" in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ("spliter=2", "no noise source is called 'spliter'; did you mean 'splitter'"),
+        ("shot=-1", "noise source 'shot': strength -1.0; give a number from 0 to 1e+06"),
+        ("drift=1e30", "noise source 'drift': strength 1e+30; give a number from 0 to 1e+06"),
+        ("ambient=nan", "noise source 'ambient': strength nan; give a number from 0 to 1e+06"),
+        ("correlated=3", "noise source 'correlated': strength 3; it is on (1) or off (0)"),
+    ],
+)
+def test_wrong_noise_is_told_before_the_model_is_read(
+    photonpu: CommandLine, tmp_path: Path, noise: str, message: str
+) -> None:
+    missing = tmp_path / "missing.onnx"
+
+    result = photonpu("simulate", missing, "--data", "shipped", "--noise", noise)
+
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
 def test_noise_can_be_given_strengths(photonpu: CommandLine, tiny: Path, samples: Path) -> None:
     twice, wrong, neither = (
         photonpu("simulate", tiny, "--input", samples, "--noise", noise)

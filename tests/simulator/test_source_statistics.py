@@ -20,6 +20,7 @@ from photonpu.mesh.crosstalk import kappa, line_couplings
 from photonpu.mesh.kernels import _program
 from photonpu.mesh.values import frozen
 from photonpu.simulator import NOISES, PhotonicMatrix, ageing, detection
+from photonpu.simulator.noise import Noise
 from photonpu.simulator.transfer import transfer
 from tests.simulator.test_noise import LOUD, SAMPLED, expected_variance
 
@@ -160,16 +161,17 @@ def dac(count: int, seed: int) -> Law:
 def crosstalk(count: int, seed: int) -> Law:
     # Attenuators 20 um apart, heat from four on either side (the fifth is 100 um away); every
     # tenth has neighbours of its own. Phases are uniform over a turn.
-    size = 10 * (count + 1)
-    wanted = np.random.default_rng(seed).uniform(0.0, 2 * math.pi, size)
+    lines, size = count // 1000, 10 * 1000 + 10
+    wanted = np.random.default_rng(seed).uniform(0.0, 2 * math.pi, (lines, size))
     none, ones, couplings = np.zeros(size), np.ones(size), line_couplings(size, 20.0)
     couplings = couplings._replace(strength=frozen(0.5 * couplings.strength))
     met = wanted.copy()
-    _program(met, 0, MESHES["clements"].plan(2), couplings, none, none, ones)
+    for line in met:
+        _program(line, 0, MESHES["clements"].plan(2), couplings, none, none, ones)
     share = 0.5 * 2 * kappa([20.0, 40.0, 60.0, 80.0])
     mean = share.sum() * math.pi
     sigma = math.sqrt((share**2).sum() / 2 * (2 * math.pi) ** 2 / 12)
-    return Law((met - wanted)[5:-5:10], mean, sigma, seeded=False)
+    return Law((met - wanted)[:, 5:-5:10].ravel(), mean, sigma, seeded=False)
 
 
 def of_samples(count: int, name: str, x: Floats, machine: Machine, seed: int) -> Floats:
@@ -269,6 +271,19 @@ LAWS: dict[str, Callable[[int, int], Law]] = {
 
 def test_every_source_of_the_table_has_a_law_here() -> None:
     assert set(LAWS) == set(NOISES)
+
+
+@pytest.mark.parametrize("entry", list(NOISES.values()), ids=list(NOISES))
+def test_a_source_names_fields_of_the_machine_and_says_what_it_does_and_who_says_so(
+    entry: Noise,
+) -> None:
+    units = {parameter.path: parameter.unit for parameter in Machine.fields()}
+    fields = entry.parameter.split(", ")
+
+    assert set(fields) <= set(units)
+    assert entry.unit in (units[fields[0]], "")
+    assert len(entry.equation) > 10
+    assert len(entry.source) > 10
 
 
 def check(name: str, count: int) -> None:
