@@ -106,7 +106,7 @@ def normal_array(seed: int, *stream: int, shape: tuple[int, ...]) -> NDArray[np.
     InputError
         If the seed or a stream number is out of its range, or there are more than three.
     """
-    (only,) = normal_arrays(seed, stream, shape=shape)
+    only: NDArray[np.float64] = normal_arrays(seed, stream, shape=shape)[0]
     return only
 
 

@@ -8,6 +8,7 @@ histograms where the rule of `photonpu.compiler.ranges` asks for more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,7 @@ Feeds = Mapping[str, Array]
 
 SAMPLES = 16  # of the calibration data that are used, evenly spaced
 VECTORS = 1024  # of each sample that give a layer's partial sums, evenly spaced
+_THREADS = 2  # that multiply; more would wait for memory
 _COPIED = 1 << 24  # elements of a tensor that may be copied whole
 
 
@@ -201,24 +203,35 @@ def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.floa
     largest = np.zeros(len(tiles.places))
     if not len(vectors):
         return largest
-    for members, weight in _blocks(tiles):
+
+    def measure_block(members: list[int]) -> None:
+        weight = _stacked(tiles, members)
         column, width = tiles.places[members[0]].column, tiles.places[members[0]].columns
         heights = [tiles.places[i].rows for i in members]
         outputs = vectors[:, column : column + width] @ weight.T.astype(np.float32, copy=False)
         peaks = np.maximum(outputs.max(axis=0), -outputs.min(axis=0))
         starts = np.cumsum([0, *heights[:-1]])
         largest[members] = np.maximum.reduceat(peaks, starts)
+
+    # NumPy lets go of the interpreter's lock; each block is the work of one thread.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(measure_block, _sharing(tiles)):
+            pass
     return largest
 
 
-def _blocks(tiles: Tiles) -> Iterator[tuple[list[int], Reals]]:
-    """Yield the tiles that read the same inputs, and their matrices one below the other."""
+def _sharing(tiles: Tiles) -> list[list[int]]:
+    """Return the tiles that read the same inputs, inputs by inputs."""
     shared: dict[tuple[int, int], list[int]] = {}
     for index, place in enumerate(tiles.places):
         shared.setdefault((place.column, place.columns), []).append(index)
-    for (_, width), members in shared.items():
-        parts = [tiles.numbers[i, : tiles.places[i].rows, :width] for i in members]
-        yield members, np.concatenate(parts)
+    return list(shared.values())
+
+
+def _stacked(tiles: Tiles, members: list[int]) -> Reals:
+    """Return the matrices of tiles that read the same inputs, one below the other."""
+    width = tiles.places[members[0]].columns
+    return np.concatenate([tiles.numbers[i, : tiles.places[i].rows, :width] for i in members])
 
 
 def _sums(vectors: NDArray[np.float32], tiles: Tiles, rule: Rule) -> Spread:
@@ -226,7 +239,8 @@ def _sums(vectors: NDArray[np.float32], tiles: Tiles, rule: Rule) -> Spread:
     rows = np.array([place.rows for place in tiles.places])
     first = np.cumsum([0, *rows]) if rule.per == "row" else np.arange(len(rows) + 1)
     parts = []
-    for members, weight in _blocks(tiles):
+    for members in _sharing(tiles):
+        weight = _stacked(tiles, members)
         low, width = tiles.places[members[0]].column, tiles.places[members[0]].columns
         outputs = weight.astype(np.float32) @ vectors[:, low : low + width].T
         groups = np.concatenate([np.arange(first[i], first[i + 1]) for i in members])
