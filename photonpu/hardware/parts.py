@@ -129,10 +129,11 @@ class Mesh(Section):
         float, Field(ge=1, le=10, description="group index of the waveguides, for the flight time")
     ]
     correction: Annotated[
-        Literal["none", "local", "refined"],
+        Literal["none", "local", "carried", "refined"],
         Field(
             description="for the measured splitter errors of a chip: 'local' corrects each "
-            "interferometer, 'refined' a mesh as a whole, which takes a session far longer to make"
+            "interferometer, 'carried' has those behind make up for what it left over, 'refined' "
+            "corrects a mesh as a whole; sessions take ten and a hundred times longer to make"
         ),
     ]
 

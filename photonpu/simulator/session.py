@@ -28,7 +28,7 @@ from photonpu.simulator.memory import Plan
 from photonpu.simulator.noise import Named
 from photonpu.simulator.receiver import SAMPLINGS, Receiver
 from photonpu.simulator.strengths import strengths
-from photonpu.simulator.transfer import refining, transferring
+from photonpu.simulator.transfer import programming
 
 if TYPE_CHECKING:
     from photonpu.simulator.trace import Trace
@@ -116,8 +116,7 @@ class Session:
             acting = {**acting, **dict.fromkeys(FABRICATION, 1.0)}
 
         self.chip = chip
-        making = refining if on_tiles.mesh.correction == "refined" else transferring
-        self.transfers = transfers = making(on_tiles, chip, acting)
+        self.transfers = transfers = programming(on_tiles, chip, acting)
         self.receiver = receiver = Receiver.of(self.machine, self.strengths, chip, seed, sampling)
         self._layers = {
             step.name: streaming.layer(program.tiles, step, transfers, receiver)

@@ -28,6 +28,8 @@ from photonpu.simulator.strengths import scaled
 Floats = NDArray[np.float64]
 _PAIRS, _ROWS = 6, 384  # draws: so many pairs, and more where they give fewer rows
 _SEED = 0x6A697474  # of the draws, the same for all chips: they measure, they are no noise
+#: The way to program for the splitters of a chip that a machine's correction stands for.
+CORRECTIONS = {"carried": "local", "refined": "refined"}
 _SPLITTERS = (
     "splitter_in",
     "splitter_out",
@@ -73,13 +75,17 @@ def transferring(
     return lambda bank: Transfer(matrices(bank), None)
 
 
-def refining(
+def programming(
     machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Callable[[TileBank], Transfer]:
-    """Return what `transferring` does for tiles that are refined for the splitters that act.
+    """Return what `transferring` does, where correction is more than each interferometer's own.
 
-    As local correction, refinement knows the splitters of the chip and nothing else of it.
+    Tiles are programmed for the splitters that act: as local correction, this knows the splitters
+    of the chip and nothing else of it.
     """
+    method = CORRECTIONS.get(machine.mesh.correction)
+    if method is None:
+        return transferring(machine, chip, strengths)
     as_programmed = machine.override({"mesh.correction": "none"})
     finish = transferring(as_programmed, chip, strengths)
     _, met, acting = scaled(machine, chip, strengths)
@@ -87,7 +93,7 @@ def refining(
         return finish
     splitters = {name: getattr(met, name) for name in _SPLITTERS}
     known = replace(Chip.ideal(machine), **splitters)
-    return lambda bank: finish(program(bank, known, as_programmed, "refined").tiles)
+    return lambda bank: finish(program(bank, known, as_programmed, method).tiles)
 
 
 def _fluctuating(

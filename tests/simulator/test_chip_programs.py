@@ -70,12 +70,15 @@ def test_its_phases_are_used_as_programmed_and_its_chip_acts_in_every_kind_of_no
     )
 
 
-def test_a_machine_that_refines_corrects_a_mesh_as_a_whole_when_a_session_is_made(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("correction", "method", "share"), [("carried", "local", 0.9), ("refined", "refined", 0.7)]
+)
+def test_a_session_programs_for_the_splitters_of_its_chip_where_the_machine_says_so(
+    correction: str, method: str, share: float, tmp_path: Path
 ) -> None:
     (tmp_path / "refining.toml").write_text(
         'extends = "mzi64-eo"\nname = "refining"\ncores = 2\n[mesh]\nports = 8\n'
-        'splitter_error_rad = 0.05\ncorrection = "refined"\n'
+        f'splitter_error_rad = 0.05\ncorrection = "{correction}"\n'
         "mzi_loss_db = 0.0\nmzi_loss_std_db = 0.0\n"
     )
     machine = Machine.load(tmp_path / "refining.toml")
@@ -83,19 +86,19 @@ def test_a_machine_that_refines_corrects_a_mesh_as_a_whole_when_a_session_is_mad
     program = photonpu.compile(model(), machine, calibration=SAMPLES)
     noise = {"splitter": 1.0}
 
-    refined = photonpu.Session(program, noise, chip=3)
+    better = photonpu.Session(program, noise, chip=3)
     locally = error(photonpu.Session(program, noise, chip=3, machine=local))
     # What it makes is what the chip's splitters alone would be compiled for.
     chip = Chip.draw(machine, 3)
     names = [name for name in Chip.__dataclass_fields__ if "splitter" in name]
     known = replace(Chip.ideal(machine), **{name: getattr(chip, name) for name in names})
     compiled_for = photonpu.compile(
-        model(), machine, calibration=SAMPLES, chip=known, programming="refined"
+        model(), machine, calibration=SAMPLES, chip=known, programming=method
     )
 
-    assert error(refined) < 0.7 * locally
+    assert error(better) < share * locally
     expected = photonpu.Session(compiled_for, "ideal").run(None, {"x": SAMPLES})[0]
-    npt.assert_allclose(refined.run(None, {"x": SAMPLES})[0], expected, atol=2e-4)
+    npt.assert_allclose(better.run(None, {"x": SAMPLES})[0], expected, atol=2e-4)
     assert error(photonpu.Session(program, "ideal", chip=3)) < 1e-5
     plain = machine.override({"mesh.correction": "none"})
     found, nominal = (
