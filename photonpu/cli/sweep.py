@@ -33,6 +33,9 @@ def sweep_machines(
     threshold: options.Threshold = 0.5,
     size: options.Size = None,
     limit: options.Limit = None,
+    calibration_method: options.CalibrationMethod = "max",
+    calibration_per: options.CalibrationPer = "tile",
+    memory: options.Memory = None,
     store: Annotated[
         Path, typer.Option(metavar="FILE", help="Keeps finished points; a rerun goes on from it.")
     ] = Path("sweep.sqlite"),
@@ -75,6 +78,9 @@ def sweep_machines(
             sampling=sampling,
             store=store,
             quiet=quiet,
+            calibration_method=calibration_method,
+            calibration_per=calibration_per,
+            memory_limit_mb=memory,
         )
     except KeyboardInterrupt:
         note(f"interrupted; finished points are in '{store}': the same command goes on from there")

@@ -21,6 +21,8 @@ from photonpu.sweep.study import Outcome, Point
 
 # A program holds the phases of its tiles, so it is made for these; the rest is the machine's.
 COMPILED_FOR = ("mesh.ports", "mesh.topology", "cores")
+# Ranges of the least error are made for these, too.
+RANGED_FOR = ("converters.adc_bits", "converters.adc_enob", "converters.input_bits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,19 @@ class Work:
     Attributes
     ----------
     compile
-        Makes the program for a machine; called at most once for each value of `COMPILED_FOR`.
+        Makes the program for a machine; called at most once for each value of `compiled_for`.
     measure
         Finds the outcome of a program on a machine.
     subject
         All that affects the outcomes but the machine, by name; it goes into every id.
+    compiled_for
+        Keys of the machine that the program depends on.
     """
 
     compile: Callable[[Machine], Program]
     measure: Callable[[Program, Machine], Outcome]
     subject: Mapping[str, object]
+    compiled_for: tuple[str, ...] = COMPILED_FOR
 
 
 def run(
@@ -83,7 +88,7 @@ def run(
             identity = _identity({**work.subject, "params": repr(params)})
             points[index] = Point(identity, params, Outcome(error=str(error)))
             continue
-        made_for = tuple(machine.get(key) for key in COMPILED_FOR)
+        made_for = tuple(machine.get(key) for key in work.compiled_for)
         groups.setdefault(made_for, []).append((index, machine))
     with progress("sweep", total=len(settings), quiet=quiet) as step:
         step(len(points))

@@ -13,7 +13,7 @@ from photonpu.errors import PhotonpuWarning, SweepError
 from photonpu.hardware import Machine
 from photonpu.models.kept import fingerprint
 from photonpu.models.metrics import METRICS
-from photonpu.sweep.points import Work, run
+from photonpu.sweep.points import COMPILED_FOR, RANGED_FOR, Work, run
 from photonpu.sweep.space import grid, settle
 from photonpu.sweep.store import Store
 from photonpu.sweep.study import Interval, Outcome, Study
@@ -43,6 +43,9 @@ def sweep(
     sampling: str = "exact",
     store: str | Path | None = "sweep.sqlite",
     quiet: bool = False,
+    calibration_method: str = "max",
+    calibration_per: str = "tile",
+    memory_limit_mb: float | None = None,
 ) -> Study:
     """Estimate a network, and evaluate it if there is a dataset, on every machine of a grid.
 
@@ -69,6 +72,10 @@ def sweep(
         None keeps nothing.
     quiet
         Show no progress.
+    calibration_method, calibration_per
+        How ranges of converters are set, as in `photonpu.compile`.
+    memory_limit_mb
+        As in `evaluate`; no result depends on it.
 
     Returns
     -------
@@ -86,8 +93,11 @@ def sweep(
         The store cannot be written.
     ModelError
         The model does not read.
+    InputError
+        There is no such rule of calibration.
     """
     from photonpu.compiler import compile, reader, weights
+    from photonpu.compiler.ranges import Rule
     from photonpu.compiler.untrusted.checked import Checked
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import estimate
@@ -106,6 +116,7 @@ def sweep(
         "photonpu": photonpu.__version__,
         "model": weights.digest(checked.proto),
     }
+    rule = Rule.of(calibration_method, calibration_per)
     samples = None
     if dataset is not None:
         samples = dataset.images[:CALIBRATION_SAMPLES]
@@ -119,6 +130,7 @@ def sweep(
             "sampling": sampling,
             "seed": seed,
             "threshold": threshold,
+            **({"calibration rule": str(rule)} if rule != Rule() else {}),
         }
 
     def measure(program: Program, at: Machine) -> Outcome:
@@ -138,6 +150,7 @@ def sweep(
                 baseline=False,
                 ideal=False,
                 quiet=True,
+                memory_limit_mb=memory_limit_mb,
             )
             scores = {name: found.score("noisy", name) for name in names}
             intervals = {name: Interval(s.mean, *s.interval) for name, s in scores.items()}
@@ -152,9 +165,16 @@ def sweep(
 
     def make(at: Machine) -> Program:
         with unranged() if samples is None else contextlib.nullcontext():
-            return compile(checked, at, calibration=samples)
+            return compile(
+                checked,
+                at,
+                calibration=samples,
+                calibration_method=calibration_method,
+                calibration_per=calibration_per,
+            )
 
-    work = Work(make, measure, subject)
+    ranged_for = RANGED_FOR if rule.method == "mse" else ()
+    work = Work(make, measure, subject, COMPILED_FOR + ranged_for)
     with Store(store) as opened:
         points = run(grid(settled), base, work, opened, quiet=quiet)
     return Study(tuple(settled), names, points)

@@ -134,3 +134,46 @@ def test_a_program_cannot_be_swept(photonpu: CommandLine, tmp_path: Path) -> Non
 
 def test_a_sweep_without_a_key_is_wrong_usage(photonpu: CommandLine, tiny: Path) -> None:
     assert photonpu("sweep", tiny).exit_code == 2
+
+
+@pytest.mark.parametrize(("method", "programs"), [("max", 1), ("percentile:99", 1), ("mse", 2)])
+def test_ranges_of_the_least_error_are_made_anew_for_other_bits(
+    photonpu: CommandLine,
+    tiny: Path,
+    squares: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    programs: int,
+) -> None:
+    import photonpu.compiler as compiler
+
+    ranges: list[float] = []
+    original = compiler.compile
+
+    def note(*arguments: Any, **options: Any) -> Any:
+        program = original(*arguments, **options)
+        ranges.append(float(program.tiles.adc_range[0]))
+        return program
+
+    monkeypatch.setattr(compiler, "compile", note)
+    words = ("sweep", tiny, "--data", squares, "--chips", 1, "--vary", "converters.adc_bits=3,8")
+    rule = ("--calibration-method", method)
+
+    study = photonpu.json(*words, *rule, "--store", tmp_path / "s.sqlite", "--memory", 50)
+
+    assert len(study["points"]) == 2
+    assert len(set(ranges)) == len(ranges) == programs
+
+
+def test_points_of_another_rule_are_other_points(
+    photonpu: CommandLine, tiny: Path, squares: Path, tmp_path: Path
+) -> None:
+    words = ("sweep", tiny, "--data", squares, "--chips", 1, "--vary", "cores=1")
+    store = tmp_path / "s.sqlite"
+
+    for rule in ((), ("--calibration-method", "max"), ("--calibration-per", "row")):
+        photonpu.json(*words, *rule, "--store", store)
+
+    with Store(store) as opened:
+        assert len(opened) == 2
