@@ -141,6 +141,27 @@ def test_of_losses_of_0_2_and_0_4_decibels_each_arm_keeps_its_own() -> None:
     npt.assert_allclose(found, np.array(expected) / 2, atol=1e-14)
 
 
+def test_unequal_arms_follow_their_law_and_real_meshes_move_into_quadrature() -> None:
+    # Each of N (N - 1) / 2 interferometers moves by x = ln(10) sigma / 40 in two of N rows:
+    # E = sqrt(N - 1) x. The first order of real ones is imaginary: 2 sigma is 4 times as much.
+    rng = np.random.default_rng(4)
+    drawn = rng.normal(size=(40, 120))
+    sigma_db = 0.1
+    law = np.sqrt(15) * np.log(10) / 40 * sigma_db
+
+    def error(unitaries: NDArray[Any], deviation: float, real: bool) -> float:
+        moved = mesh.matrix(mesh.decompose(unitaries), imbalance_db=deviation * drawn)
+        off = moved.real - unitaries.real if real else moved - unitaries
+        return float(np.sqrt((np.abs(off) ** 2).sum(axis=(1, 2)).mean() / 16))
+
+    real = np.linalg.qr(rng.normal(size=(40, 16, 16)))[0]
+    assert error(mesh.haar(16, 40, seed=1), sigma_db, False) == pytest.approx(law, rel=0.03)
+    assert error(real, sigma_db, False) == pytest.approx(law, rel=0.03)
+    ratio = error(real, 2 * sigma_db, True) / error(real, sigma_db, True)
+    assert ratio == pytest.approx(4.0, rel=0.02)
+    assert error(real, sigma_db, True) < 0.05 * law
+
+
 def test_local_correction_does_not_repair_unequal_arms() -> None:
     errors: dict[str, Any] = dict.fromkeys(("alpha", "beta"), 0.003)
     unitaries = mesh.haar(6, 4, seed=2)

@@ -72,6 +72,25 @@ def test_each_method_comes_nearer_than_the_one_before() -> None:
     assert error(machine, chip, "self-configured") < 0.5 * found[1]
 
 
+def test_unequal_arms_are_in_the_error_of_a_tile_and_only_measured_outputs_make_up_for_some() -> (
+    None
+):
+    machine = machine_of(
+        8, mesh__mzi_loss_db=0.5, mesh__mzi_imbalance_std_db=0.2, phase__error_rad=0.02
+    )
+    # Where both arms lose nothing on average, no path loses more than another.
+    chip = Chip.draw(machine, 0).without({"loss", "splitter"})
+    machine = machine.override({"mesh.mzi_loss_db": 0.0, "mesh.mzi_imbalance_std_db": 0.0})
+    even = chip.without({"imbalance"})
+
+    for method in ("local", "refined"):
+        assert error(machine, even, method) < 1e-6
+        assert error(machine, chip, method) > 5e-4
+    # A tile has twice as many phases as numbers that are read of it.
+    measured = error(machine, chip, "self-configured")
+    assert measured < error(machine, chip, "local")
+
+
 def test_dead_shifters_are_worked_around_as_far_as_the_others_can() -> None:
     machine = machine_of(8, mesh__splitter_error_rad=0.0, phase__error_rad=0.0)
     chip = Chip.ideal(machine)
