@@ -29,8 +29,11 @@ def note(text: str, *, quiet: bool = False) -> None:
 
 
 def to_json(value: object) -> str:
-    """Return strict JSON: NaN and infinity become null."""
-    return json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+    """Return strict JSON: NaN and infinity become null, what is no plain character escaped."""
+    text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def write_file(path: Path, data: bytes) -> None:

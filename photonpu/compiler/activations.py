@@ -95,6 +95,8 @@ def activation_product(
     for name in (left, right):
         if name in graph.constants or name not in shapes or dtypes[name].kind != "f":
             return None
+    if 0 in (*shapes[left], *shapes[right]):
+        return None
     options = [_option(left, right, held, shapes) for held in ("right", "left")]
     chosen = min(options, key=lambda o: (o.matrices * o.tiles(ports), o.vectors * o.tiles(ports)))
     return chosen if chosen.macs else None

@@ -227,6 +227,13 @@ def from_model(model: onnx.ModelProto, apart: Mapping[str, Array] | None = None)
     )
 
 
+#: Types of arrays that go into a network and come out of it.
+_EXCHANGED = frozenset(
+    {"float16", "bfloat16", "float32", "float64", "bool", "str"}
+    | {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
+)
+
+
 def read_only(array: Array) -> Array:
     """Return `array`, or a copy if it is someone else's to change, that can't be written."""
     if array.flags.writeable:
@@ -307,6 +314,11 @@ def _info(value: onnx.ValueInfoProto) -> TensorInfo:
             "model again"
         ) from error
     name = "str" if dtype == np.dtype(object) else dtype.name
+    if name not in _EXCHANGED:
+        raise UnsupportedModelError(
+            f"'{value.name}' is {name}, in which onnxruntime takes and gives no arrays: export "
+            "inputs and outputs in another type, and convert inside"
+        )
     return TensorInfo(value.name, name, _shape(value.type.tensor_type.shape))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from photonpu.compiler import segments
 from photonpu.compiler.graph import Graph, Node
+from photonpu.compiler.untrusted import checks
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Profiler:
             try:
                 found = piece.session.run(names, feeds)
             except Exception as error:  # onnxruntime's own errors have no other common root
-                raise ModelError(f"onnxruntime cannot run the network: {error}") from error
+                raise ModelError(
+                    f"onnxruntime cannot run the network: {checks.first_line(error)}"
+                ) from error
             del feeds
             values.update(zip(names, found, strict=True))
             yield from zip(names, found, strict=True)
@@ -100,7 +103,9 @@ class Profiler:
         try:
             return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # as above
-            raise ModelError(f"onnxruntime cannot load the network: {error}") from error
+            raise ModelError(
+                f"onnxruntime cannot load the network: {checks.first_line(error)}"
+            ) from error
 
 
 def _tensor_bytes(graph: Graph) -> int:

@@ -71,6 +71,7 @@ def read(
     checks.check_structure(proto, label)
     if proto.functions:
         _inline(proto, label)
+        precheck.check_schemas(proto)  # again: a call may leave out what a node inside needs
     drop_blanks(proto)
     sizes.check_sizes(proto, limits)
     checks.check_numbers(proto)

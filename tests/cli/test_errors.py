@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.cli.conftest import network
+
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
 
@@ -172,3 +174,39 @@ def test_a_name_can_do_nothing_to_the_terminal(photonpu: CommandLine, tiny: Path
     assert result.exit_code == 1
     assert "mesh.\\x1b[2J" in result.stderr
     assert "\x1b" not in result.stderr
+
+
+#: Clears a terminal, renames its window, begins a command in one byte, turns the direction round.
+EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\r\n"
+
+
+def test_no_text_of_a_model_reaches_the_terminal_as_it_is(
+    photonpu: CommandLine, tmp_path: Path
+) -> None:
+    model = network()
+    for message in (model.graph, *model.graph.node):
+        message.name = f"{EVIL}{message.name}"
+    model.doc_string = model.producer_name = model.graph.node[0].doc_string = EVIL
+    model.metadata_props.add(key=EVIL, value=EVIL)
+    for node in model.graph.node:
+        node.input[0] = "image" if node.input[0] == "image" else f"{EVIL}sum"
+        node.output[0] = "mask" if node.output[0] == "mask" else f"{EVIL}sum"
+    path = tmp_path / "evil.onnx"
+    path.write_bytes(model.SerializeToString())
+    out = tmp_path / "evil.ppu"
+    lines: list[list[object]] = [
+        ["check", path],
+        ["check", path, "--json"],
+        ["check", path, "--only", EVIL],
+        ["compile", path, "--stop-after", "read"],
+        ["compile", path, "--stop-after", "program"],
+        ["compile", path, "--stop-after", "read", "--json"],
+        ["compile", path, "-o", out, "--annotate", tmp_path / "costs.onnx"],
+        ["estimate", out],
+        ["estimate", out, "--json"],
+    ]
+    for words in lines:
+        result = photonpu(*words, *(["--trust"] if words[0] != "estimate" else []))
+        shown = (result.stdout + result.stderr).replace("\n", "")
+        assert shown.isprintable(), words
+        assert "owned" in shown or words[1] == out, words

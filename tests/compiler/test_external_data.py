@@ -304,7 +304,7 @@ def test_data_in_two_places_are_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["values", "indices"])
 def test_sparse_tensors_read_no_other_file_either(kind: str, folder: Path) -> None:
-    prepare, said = ATTACKS["parent"]
+    prepare, _ = ATTACKS["parent"]
     tensor = elsewhere(**prepare(folder))
     tensor.dims[:] = [1]
     sparse = onnx.SparseTensorProto(dims=[3, 400])
@@ -314,6 +314,5 @@ def test_sparse_tensors_read_no_other_file_either(kind: str, folder: Path) -> No
         tensor.data_type = TensorProto.INT64
     getattr(sparse, kind).CopyFrom(tensor)
     constant = helper.make_node("Constant", [], ["w"], sparse_value=sparse)
-    with pytest.raises(ModelError, match=r"node 'w' \(Constant\), attribute 'sparse_value'") as it:
+    with pytest.raises(ModelError, match=r"node 'w' \(Constant\) is a sparse tensor"):
         reader.read(write(folder, model([constant, PRODUCT], [])))
-    assert said in str(it.value)

@@ -110,3 +110,12 @@ def test_an_element_type_that_there_is_not_is_refused() -> None:
     model.graph.input[0].type.tensor_type.elem_type = -2
     with pytest.raises(ModelError, match="'x' is of element type -2, which ONNX does not have"):
         from_model(model)
+
+
+@pytest.mark.parametrize("kind", ["FLOAT8E4M3FN", "INT4"])
+def test_an_input_that_is_no_array_of_onnxruntime_is_refused_by_name(kind: str) -> None:
+    node = helper.make_node("Cast", ["small"], ["y"], to=TensorProto.FLOAT)
+    model = network([node], {"small": [2]}, {"y": 1}, opset=21)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.DataType.Value(kind)
+    with pytest.raises(UnsupportedModelError, match="'small' is .*: export inputs and outputs in"):
+        from_model(model)

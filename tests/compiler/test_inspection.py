@@ -381,3 +381,22 @@ def test_what_is_supported_is_what_the_tables_hold() -> None:
     assert all([*on_mesh().values(), *digital().values(), others()])
     assert digital()["Sigmoid"] == "4 operations for every output element."
     assert others() == "One operation for every output element."
+
+
+@pytest.mark.parametrize(("inner", "rows"), [(0, 3), (4, 0)])
+@pytest.mark.parametrize("constant", [True, False])
+def test_a_product_of_an_empty_matrix_stays_digital(inner: int, rows: int, constant: bool) -> None:
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="it")
+    inputs = {"x": [2, inner]} | ({} if constant else {"w": [inner, rows]})
+    held = {"w": np.zeros((inner, rows), np.float32)} if constant else {}
+    model = network([node], inputs, {"y": 2}, held)
+    reason = only_digital(inspect(model, SMALL, activation_products="mesh")).reason
+    assert (reason == "its matrix has no rows or no columns") is constant
+
+
+def test_a_network_of_an_empty_matrix_runs() -> None:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    model = network(nodes, {"x": [2, 4]}, {"y": 2}, {"w": np.zeros((4, 0), np.float32)})
+    x = numbers(2, 4)
+    program = photonpu.compile(model, SMALL, calibration=x)
+    assert photonpu.Session(program, "ideal").run(None, {"x": x})[0].shape == (2, 0)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
 from photonpu.compiler import reader
 from photonpu.compiler.simplifier import simplify
 from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler.bombs import info, model, tensor
+from tests.compiler.networks import network
 
 FLOATS = tensor("f", [1.0, 2.0], np.float32)
 
@@ -277,12 +279,72 @@ def test_what_is_malformed_is_refused_by_name(what: str) -> None:
         reader.read(make().SerializeToString())
 
 
-def test_the_index_of_a_sparse_constant_is_inside() -> None:
+def test_a_sparse_constant_is_refused() -> None:
     values = helper.make_tensor("v", TensorProto.FLOAT, [1], [1.0])
-    places = helper.make_tensor("p", TensorProto.INT64, [1], [12])
+    places = helper.make_tensor("p", TensorProto.INT64, [1], [11])
     sparse = helper.make_sparse_tensor(values, places, [3, 4])
-    with pytest.raises(ModelError, match="an index of its sparse tensor is outside of it"):
+    with pytest.raises(UnsupportedModelError, match=r"'it' \(Constant\) is a sparse tensor"):
         reader.read(of(node("Constant", [], ["y"], sparse_value=sparse)))
+
+
+def test_an_attribute_of_a_function_is_refused_outside_of_one() -> None:
+    proto = of(node("LeakyRelu", ["x"], ["y"]))
+    proto.graph.node[0].attribute.add(name="alpha", type=1, ref_attr_name="it")
+    with pytest.raises(ModelError, match="attribute 'alpha' stands for one of a function, and"):
+        reader.read(proto)
+
+
+@pytest.mark.parametrize("place", ["node", "tensor", "input", "graph"])
+def test_a_name_that_no_program_could_hold_is_refused(place: str) -> None:
+    long = "n" * 2049
+    proto = of(node("Relu", ["x"], ["y"]))
+    if place == "node":
+        proto.graph.node[0].name = long
+    elif place == "graph":
+        proto.graph.name = long
+    else:
+        proto = of(helper.make_node("Relu", ["x"], [long]), node("Relu", [long], ["y"]))
+    if place == "input":
+        proto.graph.input.append(info(long, [2]))
+    with pytest.raises(ModelError, match=r"nnn\.\.\.' of 2049 characters and 2048 are the most"):
+        reader.read(proto)
+
+
+@pytest.mark.parametrize(
+    ("op", "weight", "groups"),
+    [("Conv", (6, 2, 1, 1), 1), ("Conv", (6, 2, 1, 1), 3), ("ConvTranspose", (6, 2, 1, 1), 1)],
+)
+def test_a_weight_for_other_channels_is_refused_before_any_input_is_drawn(
+    op: str, weight: tuple[int, ...], groups: int
+) -> None:
+    # onnxruntime finds out when it runs: 64 million random numbers were drawn for it.
+    proto = network(
+        [node(op, ["x", "w"], ["y"], group=groups)],
+        {"x": [1, 4, 3, 3]},
+        {"y": 4},
+        {"w": np.zeros(weight, np.float32)},
+    )
+    takes = weight[0] if op == "ConvTranspose" else weight[1] * groups
+    with pytest.raises(ModelError, match=f"input has 4 channels and its weight takes {takes};"):
+        reader.read(proto)
+
+
+def test_a_model_without_outputs_is_refused() -> None:
+    proto = of(node("Relu", ["x"], ["y"]))
+    del proto.graph.output[:]
+    with pytest.raises(ModelError, match="has no output: name one when you export the model"):
+        reader.read(proto)
+
+
+def test_constants_that_no_file_could_hold_are_told_apart_from_damage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write(model: onnx.ModelProto) -> None:
+        raise EncodeError("Failed to serialize proto")  # as it says of 2 GiB
+
+    monkeypatch.setattr("onnx.checker.check_model", write)
+    with pytest.raises(ModelError, match="2 GiB or more besides its large initializers"):
+        reader.read(of(node("Relu", ["x"], ["y"])))
 
 
 VALID: dict[str, onnx.ModelProto] = {

@@ -66,6 +66,8 @@ def lower(
             f"not fit together ({error}); export the model again"
         ) from error
     _check_finite(node, graph)
+    if any(0 in weight.shape for weight in product.weights):
+        return "its matrix has no rows or no columns"
     return product
 
 

@@ -66,12 +66,18 @@ def check_structure(proto: onnx.ModelProto, label: str) -> None:
     ModelError
         The checker complains.
     """
+    from google.protobuf.message import EncodeError
     from onnx import checker
 
     try:
         checker.check_model(weights.outline(proto))
     except checker.ValidationError as error:
         raise ModelError(f"{label} is malformed: {first_line(error)}; export it again") from error
+    except EncodeError as error:
+        raise ModelError(
+            f"{label} holds 2 GiB or more besides its large initializers, and no protocol buffer "
+            "does: make its large constants initializers, in other files"
+        ) from error
 
 
 def check_numbers(proto: onnx.ModelProto) -> None:

@@ -37,6 +37,8 @@ POSITIVE = frozenset(
     {"group", "strides", "dilations", "kernel_shape", "blocksize", "num_groups", "num_outputs"}
     | {"q_num_heads", "kv_num_heads"}
 )
+#: Characters of a name; a program's file takes twice as many.
+LONGEST = 2048
 #: What holds the value of an attribute of each type.
 FIELDS = {
     1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings", 9: "tensors",
@@ -66,7 +68,14 @@ def check_counts(proto: onnx.ModelProto, limits: Limits) -> None:
         _bound(count, limits)
     functions = {key_of(function): function for function in proto.functions}
     if functions:
-        _bound(_Expansion(functions, limits).of(proto.graph, 1), limits)
+        count, size = _Expansion(functions, limits).of(proto.graph, 1)
+        _bound(count, limits)
+        if size > limits.folded_bytes:
+            raise ModelError(
+                f"the model's functions take {size} bytes once they are written out and "
+                f"{limits.folded_bytes} is the limit for folded_bytes: keep large constants out of "
+                "functions, as initializers"
+            )
 
 
 def _bound(count: int, limits: Limits) -> None:
@@ -87,39 +96,42 @@ def _called(node: onnx.NodeProto) -> Key:
 
 
 class _Expansion:
-    """Counts nodes as they would be with every function written out."""
+    """Counts nodes, and bytes of functions, as they would be with every function written out."""
 
     def __init__(self, functions: Mapping[Key, onnx.FunctionProto], limits: Limits) -> None:
         self._functions = functions
         self._limits = limits
-        self._known: dict[Key, int] = {}
+        self._known: dict[Key, tuple[int, int]] = {}
         self._open: list[Key] = []
 
-    def of(self, body: Body, depth: int) -> int:
-        """Return the nodes of a graph or function, at least; stops above the limit."""
+    def of(self, body: Body, depth: int) -> tuple[int, int]:
+        """Return the nodes of a graph or function, and the bytes of what it calls, at least."""
         if depth > self._limits.depth:
             names = ", ".join(shortened(name) for _, name, _ in self._open)
             raise ModelError(
                 f"functions call each other {depth - 1} deep ({names}) and {self._limits.depth} is "
                 "the limit for depth: inline them, or raise the limit"
             )
-        count = 0
+        count = size = 0
         for node in body.node:
             key = _called(node)
-            count += self._call(key, depth) if key in self._functions else 1
-            count += sum(self.of(graph, depth + 1) for graph in subgraphs(node))
-            if count > self._limits.nodes:
+            found = [self._call(key, depth) if key in self._functions else (1, 0)]
+            found += [self.of(graph, depth + 1) for graph in subgraphs(node)]
+            count += sum(nodes for nodes, _ in found)
+            size += sum(written for _, written in found)
+            if count > self._limits.nodes or size > self._limits.folded_bytes:
                 break
-        return count
+        return count, size
 
-    def _call(self, key: Key, depth: int) -> int:
+    def _call(self, key: Key, depth: int) -> tuple[int, int]:
         if key in self._open:
             raise ModelError(
                 f"function {quoted(key[1])} calls itself: ONNX knows no recursion; unroll it"
             )
         if key not in self._known:
             self._open.append(key)
-            self._known[key] = self.of(self._functions[key], depth + 1)
+            count, size = self.of(self._functions[key], depth + 1)
+            self._known[key] = count, size + self._functions[key].ByteSize()
             self._open.pop()
         return self._known[key]
 
@@ -134,13 +146,18 @@ def check_schemas(proto: onnx.ModelProto) -> None:
     UnsupportedModelError
         An operator that neither the mesh nor onnxruntime knows.
     """
+    if not proto.graph.output:
+        raise ModelError(
+            f"graph {quoted(proto.graph.name)} has no output: name one when you export the model"
+        )
     functions = Counter(key_of(function) for function in proto.functions)
     for (_, name, _), count in functions.items():
         if count > 1:
             raise ModelError(f"function {quoted(name)} is defined {count} times: keep one")
     known = {key_of(f): (len(f.input), len(f.output)) for f in proto.functions}
     oldest = {"": 1} if proto.ir_version < 3 else {}
-    _Checker(oldest | _versions(proto.opset_import, "the model"), known).graph(proto.graph, set())
+    versions = oldest | _versions(proto.opset_import, "the model")
+    _Checker(versions, known).graph(proto.graph, set())
     for function in proto.functions:
         label = f"function {quoted(function.name)}"
         _Checker(_versions(function.opset_import, label), known).function(function)
@@ -170,6 +187,7 @@ class _Checker:
     ) -> None:
         self._versions = versions
         self._functions = functions  # of each the most inputs and outputs
+        self._in_function = False
 
     def graph(self, graph: onnx.GraphProto, seen: set[str]) -> None:
         """Check a graph that sees the names `seen` besides its own; they are as before after."""
@@ -189,6 +207,7 @@ class _Checker:
                     f"graph {quoted(graph.name)} has {count} initializers {quoted(name)}: give "
                     "each a name of its own"
                 )
+        _check_lengths(f"graph {quoted(graph.name)}", (graph.name, *own, *stored))
         self._nodes(graph, own | set(stored), seen)
 
     def function(self, function: onnx.FunctionProto) -> None:
@@ -198,12 +217,14 @@ class _Checker:
                 raise ModelError(
                     f"function {quoted(function.name)} names a parameter twice: rename one"
                 )
+        self._in_function = True
         self._nodes(function, set(function.input), set())
 
     def _nodes(self, body: Body, own: set[str], seen: set[str]) -> None:
         added = own - seen  # what to forget again: a copy for each graph would be quadratic
         seen |= added
         for node in body.node:
+            _check_lengths(where(node), (node.name, *node.input, *node.output))
             for name in node.input:
                 if name and name not in seen:
                     raise ModelError(_unknown(node, name, body))
@@ -231,6 +252,12 @@ class _Checker:
 
     def _node(self, node: onnx.NodeProto) -> None:
         attributes = _attributes(node)
+        for name, record in attributes.items():
+            if record.ref_attr_name and not self._in_function:
+                raise ModelError(
+                    f"{where(node)}: attribute {quoted(name)} stands for one of a function, and "
+                    "this is in none: export the model again"
+                )
         key = _called(node)
         if key in self._functions:
             _check_call(node, *self._functions[key])
@@ -258,6 +285,16 @@ class _Checker:
         complaint = bodies.complaint(node, attributes)
         if complaint:
             raise ModelError(f"{where(node)}: {complaint}; export the model again")
+
+
+def _check_lengths(label: str, names: Iterable[str]) -> None:
+    """Refuse names that a program could not hold, with what passes and onnxruntime add to them."""
+    for name in names:
+        if len(name) > LONGEST:
+            raise ModelError(
+                f"{label} has the name {quoted(name)} of {len(name)} characters and {LONGEST} are "
+                "the most: shorten it"
+            )
 
 
 def _unknown(node: onnx.NodeProto, name: str, body: Body) -> str:

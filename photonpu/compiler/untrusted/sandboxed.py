@@ -29,9 +29,6 @@ Request = Mapping[str, Any]
 Tell = Callable[..., None]
 Work = Callable[[Request, Tell], "str | None"]
 
-#: More bytes than protocol buffers write; some room is left for the interface.
-LARGEST_ANSWER = 2**31 - 2**16
-
 
 def main(request: Request) -> None:
     """Do the work that was asked for under the limits, report, and end the process."""
@@ -74,6 +71,7 @@ def prepare(request: Request, tell: Tell) -> str | None:
         Name of the file in the folder; None for a model that is too large to be one.
     """
     import numpy as np
+    from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
     from photonpu.compiler import pipeline, reader
 
@@ -91,10 +89,11 @@ def prepare(request: Request, tell: Tell) -> str | None:
     tell(stage="simplifying it with onnxruntime")
     pipeline.simplified(proto, shapes, limits)
     tell(stage="writing it for the parent process")
-    weights = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
-    if weights >= LARGEST_ANSWER:
+    try:
+        data = proto.SerializeToString()
+    except EncodeError:
         return None
-    (Path(request["folder"]) / "model.onnx").write_bytes(proto.SerializeToString())
+    (Path(request["folder"]) / "model.onnx").write_bytes(data)
     return "model.onnx"
 
 

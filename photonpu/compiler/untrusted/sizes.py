@@ -21,7 +21,7 @@ from photonpu.compiler.untrusted.sizing.facts import FOLLOWED, Array, Call, Fact
 from photonpu.compiler.untrusted.sizing.growth import first_shape
 from photonpu.compiler.untrusted.sizing.loops import run_if, run_loop, run_scan
 from photonpu.compiler.untrusted.stored import BITS, LARGEST_RANK, TEXT, stored_bytes
-from photonpu.compiler.untrusted.walk import quoted, subgraphs, where
+from photonpu.compiler.untrusted.walk import plain, quoted, subgraphs, where
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
@@ -300,9 +300,10 @@ def _outputs(call: Call) -> list[Fact]:
         bits = sum(fact.bits for fact in call.inputs if fact is not None)
     if op in ("Gather", "Range", "Where"):
         bits = max((fact.bits for fact in call.inputs if fact is not None), default=32)
-    exact = op not in ("NonZero", "Compress", "Unique") and all(
-        fact is None or fact.exact for fact in call.inputs
-    )
+    # onnxruntime's own convolutions and pools may have their channels last.
+    laid_out = plain(call.node.domain) == "" or not ("Conv" in op or "Pool" in op)
+    exact = op not in ("NonZero", "Compress", "Unique") and laid_out
+    exact &= all(fact is None or fact.exact for fact in call.inputs)
     constant = call.constant
     small = shape is not None and Fact(shape).elements <= FOLLOWED
     found = values.evaluate(call) if small and exact else None

@@ -71,7 +71,7 @@ def check_stored(proto: onnx.ModelProto, limits: Limits) -> None:
                 f"{label}: with it the weights take {total} bytes and {limits.total_bytes} is the "
                 "limit for total_bytes: if you trust the model, raise the limit"
             )
-    _check_sparse(proto, limits)
+    _check_sparse(proto)
 
 
 def count(label: str, dims: object, limits: Limits) -> int:
@@ -134,41 +134,21 @@ def _check_amount(label: str, tensor: onnx.TensorProto, elements: int) -> None:
         )
 
 
-def _check_sparse(proto: onnx.ModelProto, limits: Limits) -> None:
+def _check_sparse(proto: onnx.ModelProto) -> None:
     """Refuse sparse tensors; what uses them writes them out, whatever their size."""
     for scope in scopes(proto):
-        for sparse in getattr(scope.body, "sparse_initializer", ()):
+        found = [
+            f"initializer '{shortened(sparse.values.name)}'"
+            for sparse in getattr(scope.body, "sparse_initializer", ())
+        ]
+        found += [
+            where(node)
+            for node in scope.body.node
+            for record in node.attribute
+            if record.HasField("sparse_tensor") or record.sparse_tensors
+        ]
+        if found:
             raise UnsupportedModelError(
-                f"initializer '{shortened(sparse.values.name)}' is a sparse tensor and photonpu "
-                "reads dense ones: export the model without sparse tensors"
+                f"{found[0]} is a sparse tensor and photonpu reads dense ones: export the model "
+                "without sparse tensors"
             )
-        for node in scope.body.node:
-            for record in node.attribute:
-                sparse_tensors = [*record.sparse_tensors]
-                if record.HasField("sparse_tensor"):
-                    sparse_tensors.append(record.sparse_tensor)
-                for sparse in sparse_tensors:
-                    _check_indices(where(node), sparse, limits)
-
-
-def _check_indices(label: str, sparse: onnx.SparseTensorProto, limits: Limits) -> None:
-    """Refuse a sparse tensor some of whose numbers are outside of it."""
-    from onnx import numpy_helper
-
-    elements = count(f"{label}: its sparse tensor", sparse.dims, limits)
-    values, indices, rank = sparse.values, sparse.indices, len(sparse.dims)
-    count_given = values.dims[0] if len(values.dims) == 1 else -1
-    shape = tuple(indices.dims)
-    if indices.data_type != 7 or shape not in ((count_given,), (count_given, rank)):
-        raise ModelError(
-            f"{label}: its sparse tensor has values of shape {tuple(values.dims)} and indices of "
-            f"shape {shape}: give one int64 index, or one for each axis, a value"
-        )
-    if indices.data_location == 1:
-        return
-    places = numpy_helper.to_array(indices)
-    bounds = list(sparse.dims) if len(shape) == 2 else elements
-    if places.size and (places.min() < 0 or (places >= bounds).any()):
-        raise ModelError(
-            f"{label}: an index of its sparse tensor is outside of it: export it again"
-        )

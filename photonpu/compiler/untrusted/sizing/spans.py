@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from photonpu.compiler.untrusted.sizing.facts import Call, Shape, Size
 from photonpu.compiler.untrusted.sizing.growth import RULES, sizes_of
+from photonpu.compiler.untrusted.walk import STANDARD, where
+from photonpu.errors import ModelError
 
 
 def _window(call: Call, kernel: Shape | None, channels: Size) -> Shape | None:
@@ -45,12 +47,32 @@ def _least(pads: int, kernel: Size, stride: int, dilation: int) -> Size:
 @RULES.register("Conv")
 @RULES.register("ConvInteger")
 def _conv(call: Call) -> Shape | None:
+    _check_channels(call, 1, 1, call.integer("group", 1))
     return _convolved(call, call.shape(1))
 
 
 @RULES.register("QLinearConv")
 def _quantised(call: Call) -> Shape | None:
+    _check_channels(call, 3, 1, call.integer("group", 1))
     return _convolved(call, call.shape(3))
+
+
+def _check_channels(call: Call, index: int, axis: int, groups: int) -> None:
+    """Refuse a weight for other channels: onnxruntime tells once it runs, on whatever input."""
+    data, weight = call.fact(0), call.fact(index)
+    shape, taken = call.shape(0), call.shape(index)
+    if data is None or weight is None or not (data.exact and weight.exact):
+        return
+    if call.node.domain not in STANDARD:
+        return  # onnxruntime's own have channels in other places
+    if shape is None or taken is None or len(shape) < 3 or len(taken) < 3:
+        return
+    given, wanted = shape[1], taken[axis]
+    if given is not None and wanted is not None and given != wanted * groups:
+        raise ModelError(
+            f"{where(call.node)}: its input has {given} channels and its weight takes "
+            f"{wanted * groups}; export the model again"
+        )
 
 
 def _convolved(call: Call, weight: Shape | None) -> Shape | None:
@@ -84,6 +106,7 @@ def _global(call: Call) -> Shape | None:
 
 @RULES.register("ConvTranspose")
 def _transposed(call: Call) -> Shape | None:
+    _check_channels(call, 1, 0, 1)
     shape, weight = call.shape(0), call.shape(1)
     if shape is None or weight is None or len(weight) != len(shape) or len(shape) < 3:
         return None
