@@ -72,9 +72,7 @@ def test_each_method_comes_nearer_than_the_one_before() -> None:
     assert error(machine, chip, "self-configured") < 0.5 * found[1]
 
 
-def test_unequal_arms_are_in_a_tile_s_error_and_only_measured_outputs_make_up_for_some() -> (
-    None
-):
+def test_unequal_arms_are_in_a_tile_s_error_and_only_measured_outputs_make_up_for_some() -> None:
     machine = machine_of(
         8, mesh__mzi_loss_db=0.5, mesh__mzi_imbalance_std_db=0.2, phase__error_rad=0.02
     )
