@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from photonpu import backend
 from photonpu.compiler import reader
 from photonpu.compiler.graph import from_model
+from photonpu.compiler.untrusted import checks
 from photonpu.compiler.untrusted.limits import Limits
 from photonpu.errors import ModelError, UnsupportedModelError
 from tests.compiler.networks import network, numbers
@@ -251,3 +252,9 @@ def test_an_empty_input_that_an_operator_counts_is_left_alone() -> None:
     ]
     model = network(nodes, {"x": [1]}, {"y": 1}, {"n": np.array(3)})
     assert list(reader.read(model).graph.node[0].input) == ["n", ""]
+
+
+def test_of_another_package_s_message_the_first_line_is_shown_and_cut_if_it_is_long() -> None:
+    assert checks.first_line(ValueError("\n one.\ntwo")) == "one"
+    assert checks.first_line(ValueError("")) == "ValueError"
+    assert checks.first_line(ValueError(401 * "x")) == 400 * "x" + "..."

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 
+#: Characters of another package's message that an error of ours shows.
+LONGEST_LINE = 400
+
+
 def check_text(message: Message, label: str) -> None:
     """Refuse a name that is no UTF-8: protocol buffers hand it out as bytes, others stumble.
 
@@ -112,6 +116,7 @@ def check_numbers(proto: onnx.ModelProto) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of what an error says, cut if it is long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    first = lines[0].rstrip(".") if lines else type(error).__name__
+    return first if len(first) <= LONGEST_LINE else f"{first[:LONGEST_LINE]}..."
