@@ -27,6 +27,7 @@ validate: $(VENV)/dev  ## the tests that take minutes: published numbers and law
 
 bench: $(VENV)/core  ## the Buda U-Net against onnxruntime, decomposition, and start-up, in ratios
 	$(BIN)/python benchmarks/buda_unet.py
+	$(BIN)/python benchmarks/buda_unet.py --ports 16 --threads 1
 	$(BIN)/python benchmarks/decomposition.py
 	$(BIN)/python benchmarks/monte_carlo.py
 	$(BIN)/python benchmarks/startup.py
