@@ -73,9 +73,10 @@ def _block(
             at = LANES * (place + column)
             which = (draw, tile, register + column)
             multiply(field, base, count, offset, low, high, weights, weight, sums)
-            if sampling in (EXACT, FAST):
-                coarse = sampling == FAST
-                disturb(sums, count, lanes, scale, shone, slope, coarse, which, key)
+            if sampling == EXACT:
+                disturb(sums, count, lanes, scale, shone, slope, False, which, key)
+            elif sampling == FAST:
+                disturb(sums, count, lanes, scale, shone, slope, True, which, key)
             if sampling == MERGED:
                 spread_out(sums, count, lanes, scale, shone, slope, spread, at, stride)
             if levels > 0.0 and dithered:

@@ -77,7 +77,7 @@ def _blur(sums: int, at: int, number: Any, floor: Any, slope: Any) -> None:
     store(sums, at, fma(sqrt(fma(slope * y, y, floor)), number, y))
 
 
-@jit()
+@jit(forceinline=True)
 def disturb(
     sums: int,
     count: int,
@@ -91,7 +91,7 @@ def disturb(
 ) -> None:
     """Add detector noise to the outputs of `count` vectors, of which `draw` keys the first four.
 
-    `powers` is where the squared lengths of their inputs are.
+    `powers` is where the squared lengths of their inputs are. Written out for either way to draw.
     """
     group, tile, register = draw
     slope = spread_singles(_F(slope_variance))
