@@ -212,10 +212,12 @@ def others(ports: int) -> Iterable[tuple[str, str, NDArray[Any], Run]]:
     """Yield names, goals for the ratio, matrices, and what decomposes them."""
     unitaries = mesh.haar(ports, TOGETHER, seed=1)
     drawn = np.random.default_rng(1).standard_normal((TOGETHER, ports, ports))
-    yield "interferometer", "5,000", unitaries, first(interferometer)
+    orthogonals = np.linalg.qr(drawn)[0]
+    yield "interferometer", "-", unitaries, first(interferometer)
+    yield "  the same, real", "5,000", orthogonals, first(interferometer)
     yield "Strawberry Fields", "-", unitaries, first(strawberry_fields)
     yield "Perceval", "-", mesh.haar(min(ports, SLOW_PORTS), TOGETHER, seed=1), first(perceval)
-    yield "TorchONN", "50", np.linalg.qr(drawn)[0], torch_onn
+    yield "TorchONN", "50", orthogonals, torch_onn
 
 
 def first(run: Callable[[Complexes], Callable[[], Complexes]]) -> Run:
