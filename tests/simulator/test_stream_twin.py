@@ -74,7 +74,7 @@ def cases(draw: st.DrawFn, sampling: int, levels: float, dithered: bool = False)
             weights.append(eighths(rng, LANES * width * registers, 16))
             lanes.append(some_lanes(rng, registers, sampling != SILENT).ravel())
             begin, lane = begin + len(weights[-1]), lane + len(lanes[-1])
-    count, lead = draw(st.integers(1, 60)), draw(st.integers(0, 3))
+    count, lead = draw(st.integers(1, 210)), draw(st.integers(0, 3))
     together = -(-(count + lead) // 4) * 4
     arguments = {
         "field": eighths(rng, 500, 8),
@@ -86,7 +86,7 @@ def cases(draw: st.DrawFn, sampling: int, levels: float, dithered: bool = False)
             np.array(group, np.int64),
             np.concatenate(lanes),
         ),
-        "place": np.arange(count, dtype=np.int64),
+        "place": places(count, draw(st.integers(1, 3))),
         "row": rng.permutation(rows).astype(np.int64) * count,
         "bias": rng.standard_normal(rows).astype(np.float32),
         "lead": lead,
@@ -97,6 +97,11 @@ def cases(draw: st.DrawFn, sampling: int, levels: float, dithered: bool = False)
         "key": rng.integers(0, 2**32, 2).astype(np.uint32),
     }
     return Case(arguments, (rows, count))
+
+
+def places(count: int, apart: int) -> NDArray[np.int64]:
+    """Return the numbers below `count` in runs of neighbours that lie so far apart."""
+    return np.concatenate([np.arange(i, count, apart, dtype=np.int64) for i in range(apart)])
 
 
 def some_lanes(rng: np.random.Generator, registers: int, noisy: bool) -> Singles:
@@ -161,7 +166,7 @@ def near_edges(case: Case) -> Floats:
             edge &= np.abs(code) < levels + 1.0
             total[:, LANES * first : LANES * first + outputs] += edge * units
         inside = total[lead : lead + count, : last_row - first_row].T
-        found[a["row"][first_row:last_row] // count] = inside
+        found[np.ix_(a["row"][first_row:last_row] // count, a["place"])] = inside
     return found
 
 
