@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from photonpu.errors import MachineError, ProgramError
 from photonpu.hardware import Chip, Machine
 from photonpu.hardware.chip import ARRAYS as CHIP_ARRAYS
+from photonpu.program import tensors
 from photonpu.program.consistency import problem
 from photonpu.program.geometry import Geometry
 from photonpu.program.values import (
@@ -143,8 +144,6 @@ def save(program: Program, path: str | Path) -> None:
     StorageError
         The folder cannot be written or is full.
     """
-    from safetensors.numpy import save as serialise
-
     arrays: Arrays = {
         f"tiles/{name}": getattr(program.tiles, name) for name in TileBank.__dataclass_fields__
     }
@@ -181,11 +180,9 @@ def save(program: Program, path: str | Path) -> None:
         notes=program.notes,
         programming=None if made is None else _programming_header(made),
     )
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    data = serialise(contiguous, metadata={_KEY: _json(header)})
 
     def write(file: BinaryIO) -> None:
-        file.write(data)
+        tensors.write(file, arrays, {_KEY: _json(header)})
 
     atomic_write(path, write)
 
