@@ -138,8 +138,11 @@ def compile(
     choice = Choice.of(keep_digital, only, activation_products)
     limits = reader.limits_of(model, limits)
     proto = reader.read(model, limits=limits)
+    name, digest = name or name_of(model, proto), weights.digest(proto)
+    parameters = sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer)
     graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})}, limits)
     kept = choice.kept(graph, proto)
+    del proto  # its weights: the graph has its own
     samples = calibrate.feeds(graph.inputs, calibration)
     seen = placement.see(graph, samples, machine, choice, kept, rule)
     graph, layers, observed = seen.graph, seen.layers, seen.observed
@@ -159,8 +162,11 @@ def compile(
     }
     steps = _steps(graph, on_mesh, observed)
     notes = _notes(calibration is None, seen.held_batch, on_mesh, rule)
+    inputs, outputs = graph.inputs, tuple(_known(info, observed) for info in graph.outputs)
+    ranges = seen.ranges
+    del graph, seen  # the weights: tiles and digital steps have their own
     tiles, made = for_chip(
-        _bank(layers, seen.ranges, machine, rule),
+        _bank(layers, ranges, machine, rule),
         [
             span
             for step in on_mesh.values()
@@ -169,14 +175,14 @@ def compile(
         ],
     )
     return Program(
-        name=name or name_of(model, proto),
+        name=name,
         machine=machine,
-        inputs=graph.inputs,
-        outputs=tuple(_known(info, observed) for info in graph.outputs),
+        inputs=inputs,
+        outputs=outputs,
         steps=steps,
         tiles=tiles,
-        model_sha256=weights.digest(proto),
-        parameters=sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer),
+        model_sha256=digest,
+        parameters=parameters,
         notes=notes,
         programming=made,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ Array = NDArray[np.generic]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A photonic node on its way: its product, its tiles, and their place in the bank."""
+    """A photonic node on its way: its product, whose matrices went into its tiles, and these."""
 
     node: Node
     product: MatrixProduct
@@ -149,7 +149,7 @@ def lowered(
         product = placed(node, graph, machine, observed, choice, kept)
         if isinstance(product, MatrixProduct):
             tiles = tuple(Tiles(*cut(w, machine.mesh.ports)) for w in product.weights)
-            layers.append(Layer(node, product, tiles))
+            layers.append(Layer(node, replace(product, weights=()), tiles))
         elif isinstance(product, ActivationProduct):
             products.append(Factors(node, product))
     return layers, products
