@@ -8,13 +8,13 @@ histograms where the rule of `photonpu.compiler.ranges` asks for more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonpu import keyed
+from photonpu.compiler import reference_ranges
 from photonpu.compiler.ranges import Rule
 from photonpu.compiler.spread import Spread
 from photonpu.errors import InputError
@@ -26,7 +26,6 @@ Feeds = Mapping[str, Array]
 
 SAMPLES = 16  # of the calibration data that are used, evenly spaced
 VECTORS = 1024  # of each sample that give a layer's partial sums, evenly spaced
-_THREADS = 2  # that multiply; more would wait for memory
 _COPIED = 1 << 24  # elements of a tensor that may be copied whole
 
 
@@ -157,7 +156,7 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles], rule: Rule) -
         if rule.counts or rule.per == "row":
             sums.append(_sums(vectors, tiles, rule))
         else:
-            sums.append(Spread(_largest_sums(vectors, tiles)))
+            sums.append(Spread(largest_sums(vectors, tiles)))
     whole = np.ascontiguousarray(single).reshape(1, -1)
     return Ranges(Spread.of(whole, np.array([0, 1]), rule.counts), tuple(sums))
 
@@ -198,26 +197,18 @@ def _window_rows(
         yield form[:, :, begin:end], replace(stream, window=seen)
 
 
-def _largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float64]:
+def largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float64]:
     """Return the largest absolute output of each tile over some vectors."""
-    largest = np.zeros(len(tiles.places))
-    if not len(vectors):
-        return largest
+    if not (vectors.size and len(tiles.places)):
+        return np.zeros(len(tiles.places))
+    from photonpu.compiler import kernels_sums
 
-    def measure_block(members: list[int]) -> None:
-        weight = _stacked(tiles, members)
-        column, width = tiles.places[members[0]].column, tiles.places[members[0]].columns
-        heights = [tiles.places[i].rows for i in members]
-        outputs = vectors[:, column : column + width] @ weight.T.astype(np.float32, copy=False)
-        peaks = np.maximum(outputs.max(axis=0), -outputs.min(axis=0))
-        starts = np.cumsum([0, *heights[:-1]])
-        largest[members] = np.maximum.reduceat(peaks, starts)
-
-    # NumPy lets go of the interpreter's lock; each block is the work of one thread.
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(measure_block, _sharing(tiles)):
-            pass
-    return largest
+    places = np.array([(place.column, place.columns, place.rows) for place in tiles.places])
+    arguments = vectors, tiles.numbers.astype(np.float32, copy=False), places
+    largest = kernels_sums.largest_sums(*arguments)
+    if not np.isfinite(largest).all():
+        largest = reference_ranges.largest_sums(*arguments)
+    return largest.astype(np.float64)
 
 
 def _sharing(tiles: Tiles) -> list[list[int]]:

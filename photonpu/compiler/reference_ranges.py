@@ -35,6 +35,30 @@ def edges(top: Longs, bins: int, shift: int) -> Floats:
     return np.asarray((codes << shift).astype(np.uint32).view(np.float32), np.float64)
 
 
+def largest_sums(vectors: Singles, numbers: Singles, places: Longs) -> Singles:
+    """Return the largest absolute output of each tile.
+
+    Parameters
+    ----------
+    vectors
+        (V, C) inputs, V of 1 or more.
+    numbers
+        (T, N, N) the tiles, zero beyond their columns and rows.
+    places
+        (T, 3) where the inputs of each tile begin, how many they are, and its rows.
+
+    Returns
+    -------
+    ndarray
+        (T,).
+    """
+    largest = np.empty(len(numbers), np.float32)
+    for tile, (column, width, rows) in enumerate(places):
+        inputs = vectors[:, column : column + width]
+        largest[tile] = np.abs(inputs @ numbers[tile, :rows, :width].T).max()
+    return largest
+
+
 def count(values: Singles, starts: Longs, top: Longs, shift: int, counts: Words | Longs) -> None:
     """Count absolute values in bins.
 

@@ -15,11 +15,12 @@ from onnx import TensorProto, helper
 from scipy.special import ndtri
 
 import photonpu
-from photonpu.compiler import kernels_ranges, reference_ranges
+from photonpu.compiler import calibrate, kernels_ranges, kernels_sums, reference_ranges
 from photonpu.compiler.ranges import METHODS, Converter, Rule, Wanted, ranges
 from photonpu.compiler.spread import BINS, OCTAVES, Spread, begins_of
 from photonpu.errors import InputError
 from photonpu.hardware import Machine
+from photonpu.program.tiles import Block
 from photonpu.simulator.trace import Trace
 from tests.compiler import networks
 
@@ -89,6 +90,46 @@ def test_errors_of_converters_agree_with_their_reference(
         rtol=1e-6,
         atol=1e-12 * float(top.max()) ** 2 * case[0].size,
     )
+
+
+@st.composite
+def tiled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw inputs, tiles and their places; whole numbers, whose sums are exact in any order."""
+    ports = draw(st.sampled_from([2, 8, 16, 40]))
+    columns = draw(st.lists(st.integers(1, ports), min_size=1, max_size=3))
+    begins = np.cumsum([0, *columns])
+    generator = np.random.default_rng(draw(st.integers(0, 99)))
+    places = np.array(
+        [
+            (begin, width, rows)
+            for begin, width in zip(begins[:-1], columns, strict=True)
+            for rows in draw(st.lists(st.integers(1, ports), min_size=1, max_size=3))
+        ]
+    )
+    places = places[generator.permutation(len(places))]
+    numbers = np.zeros((len(places), ports, ports), np.float32)
+    for tile, (_, width, rows) in zip(numbers, places, strict=True):
+        tile[:rows, :width] = generator.integers(-50, 50, (rows, width))
+    vectors = generator.integers(-50, 50, (draw(st.sampled_from([1, 7, 100, 1100])), begins[-1]))
+    return vectors.astype(np.float32), numbers, places
+
+
+@given(tiled())
+def test_largest_sums_agree_with_their_reference(
+    case: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    npt.assert_array_equal(kernels_sums.largest_sums(*case), reference_ranges.largest_sums(*case))
+
+
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_a_sum_that_is_not_finite_shows(wrong: float) -> None:
+    places = (Block(0, 0, 1, 2), Block(1, 0, 1, 2), Block(0, 2, 1, 2))
+    tiles = calibrate.Tiles(places, np.ones((3, 2, 2), np.float32))
+    vectors = np.array([[1, wrong, 1, 2]], np.float32)
+
+    found = calibrate.largest_sums(vectors, tiles)
+
+    npt.assert_array_equal(found, [wrong, wrong, 3])
 
 
 @given(st.permutations(range(6)), st.integers(1, 3))
