@@ -109,7 +109,7 @@ def _lower_minus(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def address(typing: Any, array: Any) -> Any:
-    """Return where the elements of an array begin, which must outlive the use of it.
+    """Return where the elements of an array begin, which must outlive the use of it (`keep`).
 
     Handing arrays to other compiled functions counts their references, at a price that inner loops
     feel; a number costs nothing.
@@ -120,6 +120,16 @@ def address(typing: Any, array: Any) -> Any:
         return builder.ptrtoint(data, context.get_value_type(types.intp))
 
     return types.intp(array), lower
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def keep(typing: Any, array: Any) -> Any:
+    """Hold an array until here: else it goes with its last use, which may be its `address`."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.get_dummy_value()
+
+    return types.void(array), lower
 
 
 def element_at(builder: Any, start: Any, index: Any, element: ir.Type, target: ir.Type) -> Any:
@@ -181,10 +191,10 @@ def _make_spread(kind: Vector) -> Any:
 
 load_singles = _make_load(SINGLES)
 load_longs = _make_load(LONGS)
+load_words = _make_load(WORDS)
 spread_singles = _make_spread(SINGLES)
 spread_ints = _make_spread(INTS)
 spread_words = _make_spread(WORDS)
-spread_longs = _make_spread(LONGS)
 
 
 load_doubles = _make_load(DOUBLES)
@@ -206,17 +216,19 @@ def store(typing: Any, start: Any, index: Any, value: Any) -> Any:
     return types.void(_place(start), types.intp, value), lower
 
 
-def _make_longs(step: int) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
-    def longs(typing: Any) -> Any:
-        """Return multiples of a number as 64-bit lanes, from 0 on."""
+@intrinsic  # type: ignore[untyped-decorator]
+def alternate(typing: Any, even: Any, odd: Any) -> Any:
+    """Return a vector whose 64-bit lanes hold `even` and `odd` by turns."""
 
-        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return ir.Constant(LONGS.llvm, [step * i for i in range(LONGS.lanes)])
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        both = ir.Constant(LONGS.llvm, ir.Undefined)
+        for i, value in enumerate(args):
+            both = builder.insert_element(both, value, ir.Constant(ir.IntType(32), i))
+        lanes = ir.VectorType(ir.IntType(32), LONGS.lanes)
+        turns = ir.Constant(lanes, [i % 2 for i in range(LONGS.lanes)])
+        return builder.shuffle_vector(both, both, turns)
 
-        return LONGS(), lower
-
-    return longs
+    return LONGS(types.uint64, types.uint64), lower
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -261,10 +273,6 @@ def transposed(typing: Any, rows: Any) -> Any:
         return context.make_tuple(builder, sig.return_type, [found[i] for i in _ORDER])
 
     return rows(rows), lower
-
-
-longs_in_order = _make_longs(1)
-even_longs = _make_longs(2)
 
 
 def _make_function(name: str, operands: int, vector: Vector = SINGLES) -> Any:
@@ -338,7 +346,6 @@ def _make_cast(target: Vector, how: str) -> Any:
     return cast
 
 
-words_to_singles = _make_cast(SINGLES, "uitofp")
 ints_to_singles = _make_cast(SINGLES, "sitofp")
 doubles_to_eights = _make_cast(EIGHTS, "fptrunc")
 bits_as_singles = _make_cast(SINGLES, "bitcast")
@@ -347,35 +354,11 @@ bits_as_ints = _make_cast(INTS, "bitcast")
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def choose_odd(typing: Any, word: Any, odd: Any, even: Any) -> Any:
-    """Return lanes of `odd` where `word` is odd, else those of `even`."""
+def choose_negative(typing: Any, number: Any, negative: Any, other: Any) -> Any:
+    """Return lanes of `negative` where those of `number` are below zero, else those of `other`."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        flags = builder.trunc(args[0], ir.VectorType(ir.IntType(1), LANES))
-        return builder.select(flags, args[1], args[2])
+        nothing = ir.Constant(INTS.llvm, [0] * INTS.lanes)
+        return builder.select(builder.icmp_signed("<", args[0], nothing), args[1], args[2])
 
-    return odd(word, odd, even), lower
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def low_product(typing: Any, x: Any, y: Any) -> Any:
-    """Return the 64-bit products of the lower halves of 64-bit lanes."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        low = ir.Constant(LONGS.llvm, [0xFFFFFFFF] * LONGS.lanes)
-        return builder.mul(builder.and_(args[0], low), builder.and_(args[1], low))
-
-    return LONGS(LONGS, LONGS), lower
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def interleave(typing: Any, even: Any, odd: Any) -> Any:
-    """Return the lower halves of 64-bit lanes as 32-bit lanes: even, odd, even, odd, ..."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        low = ir.Constant(LONGS.llvm, [0xFFFFFFFF] * LONGS.lanes)
-        half = ir.Constant(LONGS.llvm, [32] * LONGS.lanes)
-        both = builder.or_(builder.and_(args[0], low), builder.shl(args[1], half))
-        return builder.bitcast(both, WORDS.llvm)
-
-    return WORDS(LONGS, LONGS), lower
+    return negative(INTS, negative, negative), lower

@@ -1,4 +1,4 @@
-"""Random numbers by counter: Philox4x32-10 and the normals made of it."""
+"""Random numbers by counter: Philox4x32-10, the normals made of it, and ARS."""
 
 import numpy as np
 import numpy.testing as npt
@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from photonpu.errors import InputError
-from photonpu.keyed import normal_array, normal_arrays, normals, philox
+from photonpu.keyed import ars, normal_array, normal_arrays, normals, philox
 
 # Random123's kat_vectors (Salmon et al. 2011): counter, key, output of philox4x32 with 10 rounds.
 KNOWN_ANSWERS = [
@@ -33,6 +33,33 @@ def test_philox_gives_the_known_answers_of_random123(
     counter: tuple[int, ...], key: tuple[int, ...], expected: tuple[int, ...]
 ) -> None:
     npt.assert_array_equal(philox([counter], key), [expected])
+
+
+# The same of ars4x32 with 10 rounds.
+ANSWERS_OF_ARS = [
+    (
+        (0, 0, 0, 0),
+        (0, 0, 0, 0),
+        (0x8D73EE19, 0x506401EF, 0x13C2DBE4, 0x0CBE9C0D),
+    ),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0, 0x082EFA98, 0xEC4E6C89),
+        (0xA516E7D6, 0x8357AD74, 0x5B59B3EC, 0x8763FFF3),
+    ),
+    (
+        (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF),
+        (0xFFFFFFFF, 0xFFFFFFFF, 0, 0),
+        (0xBB3743B1, 0x9F635551, 0xECBC87FC, 0xA19478A9),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "expected"), ANSWERS_OF_ARS)
+def test_ars_gives_the_known_answers_of_random123(
+    counter: tuple[int, ...], key: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    npt.assert_array_equal(ars([counter, counter], key, rounds=10), [expected, expected])
 
 
 def test_rows_of_a_batch_do_not_touch_each_other() -> None:

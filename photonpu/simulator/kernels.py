@@ -12,7 +12,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.simd import DOUBLE_LANES, LANES, address, load_eights, store, transposed
+from photonpu.simd import DOUBLE_LANES, LANES, address, keep, load_eights, store, transposed
 from photonpu.simulator.kernels_detection import (
     PRODUCT,
     QUANTITIES,
@@ -23,7 +23,7 @@ from photonpu.simulator.kernels_detection import (
     multiply,
     spread_out,
 )
-from photonpu.simulator.kernels_normal import TOGETHER, Key, schedule
+from photonpu.simulator.kernels_normal import DRAWN, TOGETHER, schedule
 
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -56,7 +56,8 @@ def _block(
     receiver: tuple[float, float, bool],
     sampling: int,
     draw: int,
-    key: Key,
+    keys: int,
+    drawn: int,
 ) -> None:
     """Stream `count` vectors through the panels of some rows.
 
@@ -73,14 +74,15 @@ def _block(
             at = LANES * (place + column)
             which = (draw, tile, register + column)
             multiply(field, base, count, offset, low, high, weights, weight, sums)
-            if sampling == EXACT:
-                disturb(sums, count, lanes, scale, shone, slope, False, which, key)
-            elif sampling == FAST:
-                disturb(sums, count, lanes, scale, shone, slope, True, which, key)
-            if sampling == MERGED:
+            if sampling in (EXACT, FAST):
+                coarse = sampling == FAST
+                disturb(sums, count, lanes, scale, shone, slope, coarse, which, keys, drawn)
+            elif sampling == MERGED:
                 spread_out(sums, count, lanes, scale, shone, slope, spread, at, stride)
             if levels > 0.0 and dithered:
-                collect_dithered(sums, count, lanes, scale, levels, total, at, stride, which, key)
+                collect_dithered(
+                    sums, count, lanes, scale, levels, total, at, stride, which, keys, drawn
+                )
             else:
                 collect(sums, count, lanes, scale, levels, total, at, stride)
 
@@ -160,7 +162,7 @@ def stream(
     """Compute `photonpu.simulator.reference.stream`."""
     weights, panel, groups, lanes = panels
     blocks = (base.size + _BLOCK - 1) // _BLOCK
-    rounds = schedule(key)
+    keys = schedule(key)
     for task in prange(blocks * groups.shape[0]):
         first_panel, last_panel, first_row, last_row = groups[task % groups.shape[0]]
         stride = (last_row - first_row + LANES - 1) // LANES * LANES
@@ -172,7 +174,7 @@ def stream(
         sums = np.empty(here.size * LANES, np.float32)
         total = np.zeros((end - begin) * stride, np.float32)
         spread = np.zeros(total.size if sampling == MERGED else 0, np.float32)
-        words = (np.uint64(key[0]), np.uint64(key[1]), address(rounds))
+        drawn = np.empty(-(-here.size // TOGETHER) * DRAWN, np.float32)
         group = draw + begin // TOGETHER
         _block(
             address(field),
@@ -191,12 +193,21 @@ def stream(
             receiver,
             sampling,
             group,
-            words,
+            address(keys),
+            address(drawn),
         )
         if sampling == MERGED:
             top = panel[first_panel]
             which = (group, top[6], top[7] - top[4])
-            merge(address(total), address(spread), end - begin, stride, which, words)
+            merge(
+                address(total),
+                address(spread),
+                end - begin,
+                stride,
+                which,
+                address(keys),
+                address(drawn),
+            )
         _hand_out(
             total,
             (max(begin, lead), min(end, lead + place.size)),
@@ -208,6 +219,10 @@ def stream(
             bias[first_row:last_row],
             out,
         )
+        keep(here)
+        keep(sums)
+        keep(spread)
+        keep(drawn)
 
 
 @jit(parallel=True)

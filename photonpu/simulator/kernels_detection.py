@@ -15,6 +15,7 @@ from photonpu.simd import (
     LANES,
     fma,
     load_singles,
+    load_words,
     maximum,
     minimum,
     repeat_single,
@@ -23,7 +24,7 @@ from photonpu.simd import (
     sqrt,
     store,
 )
-from photonpu.simulator.kernels_normal import TOGETHER, Key, coarse_normals, dithers, normals
+from photonpu.simulator.kernels_normal import TOGETHER, direction, dithers, points
 from photonpu.simulator.kernels_product import make_panel_product
 
 _F = np.float32
@@ -70,14 +71,20 @@ def _add(start: int, at: int, value: Any) -> None:
     store(start, at, value + load_singles(start, at))
 
 
-@jit()
-def _blur(sums: int, at: int, number: Any, floor: Any, slope: Any) -> None:
-    """Add detector noise to a register of outputs."""
-    y = load_singles(sums, at)
-    store(sums, at, fma(sqrt(fma(slope * y, y, floor)), number, y))
+@jit(forceinline=True)
+def _scatter(start: int, at: int, distance: Any, variance: Any, place: Any) -> None:
+    """Add to a register the place of a point, so far out, for a normal number's variance."""
+    store(start, at, fma(sqrt(variance * distance), place, load_singles(start, at)))
 
 
 @jit(forceinline=True)
+def _blur(sums: int, at: int, distance: Any, place: Any, floor: Any, slope: Any) -> None:
+    """Add detector noise to a register of outputs."""
+    y = load_singles(sums, at)
+    _scatter(sums, at, distance, fma(slope * y, y, floor), place)
+
+
+@jit()
 def disturb(
     sums: int,
     count: int,
@@ -87,33 +94,29 @@ def disturb(
     slope_variance: float,
     coarse: bool,
     draw: tuple[int, int, int],
-    key: Key,
+    keys: int,
+    drawn: int,
 ) -> None:
     """Add detector noise to the outputs of `count` vectors, of which `draw` keys the first four.
 
-    `powers` is where the squared lengths of their inputs are. Written out for either way to draw.
+    `powers` is where the squared lengths of their inputs are, `drawn` where there is room for
+    what is drawn.
     """
     group, tile, register = draw
+    points(drawn, (count + TOGETHER - 1) // TOGETHER, group, tile, register, keys, coarse)
     slope = spread_singles(_F(slope_variance))
     floor = load_singles(lanes, lane + FLOOR)
     share = load_singles(lanes, lane + SHARE)
-    for v in range(0, count, TOGETHER):
-        if coarse:
-            n0, n1, n2, n3 = coarse_normals(group, tile, register, key)
-        else:
-            n0, n1, n2, n3 = normals(group, tile, register, key)
-        f0 = f1 = f2 = f3 = floor
+    for v in range(0, count, 2):
+        at = v * LANES
+        f0 = f1 = floor
         if powers:
             f0 = fma(share, repeat_single(powers, v), floor)
             f1 = fma(share, repeat_single(powers, v + 1), floor)
-            f2 = fma(share, repeat_single(powers, v + 2), floor)
-            f3 = fma(share, repeat_single(powers, v + 3), floor)
-        at = v * LANES
-        _blur(sums, at, n0, f0, slope)
-        _blur(sums, at + LANES, n1, f1, slope)
-        _blur(sums, at + 2 * LANES, n2, f2, slope)
-        _blur(sums, at + 3 * LANES, n3, f3, slope)
-        group += 1
+        distance = load_singles(drawn, at)
+        cos, sin = direction(load_words(drawn, at + LANES))
+        _blur(sums, at, distance, cos, f0, slope)
+        _blur(sums, at + LANES, distance, sin, f1, slope)
 
 
 @jit()
@@ -159,26 +162,19 @@ def collect_dithered(
     at: int,
     stride: int,
     draw: tuple[int, int, int],
-    key: Key,
+    keys: int,
+    drawn: int,
 ) -> None:
     """As `collect`, by an ADC that rounds up as often as the code's fraction says."""
     inverse = load_singles(lanes, lane + STEPS)
     unit = load_singles(lanes, lane + UNIT)
     shift = load_singles(lanes, lane + SHIFT)
     group, tile, register = draw
-    for v in range(0, count, TOGETHER):
-        y = v * LANES
-        d0, d1, d2, d3 = dithers(group, tile, register, key)
-        y0 = _digitise(load_singles(sums, y), levels, inverse, shift + d0)
-        y1 = _digitise(load_singles(sums, y + LANES), levels, inverse, shift + d1)
-        y2 = _digitise(load_singles(sums, y + 2 * LANES), levels, inverse, shift + d2)
-        y3 = _digitise(load_singles(sums, y + 3 * LANES), levels, inverse, shift + d3)
-        place = at + v * stride
-        _add(total, place, y0 * unit)
-        _add(total, place + stride, y1 * unit)
-        _add(total, place + 2 * stride, y2 * unit)
-        _add(total, place + 3 * stride, y3 * unit)
-        group += 1
+    dithers(drawn, (count + TOGETHER - 1) // TOGETHER, group, tile, register, keys)
+    for v in range(count):
+        dither = load_singles(drawn, v * LANES)
+        code = _digitise(load_singles(sums, v * LANES), levels, inverse, shift + dither)
+        _add(total, at + v * stride, code * unit)
 
 
 @jit()
@@ -209,22 +205,26 @@ def spread_out(
 
 @jit()
 def merge(
-    total: int, spread: int, count: int, stride: int, draw: tuple[int, int, int], key: Key
+    total: int,
+    spread: int,
+    count: int,
+    stride: int,
+    draw: tuple[int, int, int],
+    keys: int,
+    drawn: int,
 ) -> None:
     """Add to the totals of `count` vectors noise of the variances in `spread`.
 
     `draw` numbers the first four vectors, the tile, and the register of the first outputs.
     """
     group, tile, register = draw
-    for v in range(0, count, TOGETHER):
-        for column in range(stride // LANES):
-            n0, n1, n2, n3 = normals(group, tile, register + column, key)
+    for column in range(stride // LANES):
+        groups = (count + TOGETHER - 1) // TOGETHER
+        points(drawn, groups, group, tile, register + column, keys, False)
+        for v in range(0, count, 2):
+            distance = load_singles(drawn, v * LANES)
+            cos, sin = direction(load_words(drawn, v * LANES + LANES))
             at = v * stride + LANES * column
-            _add(total, at, n0 * sqrt(load_singles(spread, at)))
+            _scatter(total, at, distance, load_singles(spread, at), cos)
             at += stride
-            _add(total, at, n1 * sqrt(load_singles(spread, at)))
-            at += stride
-            _add(total, at, n2 * sqrt(load_singles(spread, at)))
-            at += stride
-            _add(total, at, n3 * sqrt(load_singles(spread, at)))
-        group += 1
+            _scatter(total, at, distance, load_singles(spread, at), sin)

@@ -16,7 +16,7 @@ from photonpu.simulator.noise import NOISES, Strength
 #: How detector noise is drawn, and what that is.
 SAMPLINGS = {
     "exact": "a normal number for each ADC sample",
-    "fast": "the same, of 16 bits of radius and 16 of angle, after seven rounds of Philox",
+    "fast": "the same, of 16 bits of radius and 16 of angle, after five rounds of ARS, not seven",
     "merged": "one number for each output, of the variance of all its samples together; as 'exact' "
     "where the noise is too small, below half a step, to hide the ADC's steps",
 }
@@ -80,7 +80,7 @@ class Receiver:
             ),
             adc_levels=_levels(converters.adc_bits) if "adc" in strengths else 0.0,
             dac_levels=_levels(converters.input_bits) if "input_dac" in strengths else 0.0,
-            key=keyed.philox(counter, [seed & 0xFFFFFFFF, seed >> 32])[0, :2].copy(),
+            key=keyed.philox(counter, [seed & 0xFFFFFFFF, seed >> 32])[0],
             sampling=sampling,
             dithered="adc" in strengths and converters.adc_rounding == "stochastic",
             response=machine.optics.modulator_response if "modulator" in strengths else "linear",

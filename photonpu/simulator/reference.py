@@ -21,10 +21,13 @@ def sample_normals(
 ) -> Singles:
     """Draw the normal number of each ADC sample of one tile.
 
+    Words of 32 bits by `photonpu.keyed.ars` become pairs of numbers by Box and Muller (1958): one
+    word is a point's distance, ``sqrt(-2 ln u)`` of its upper 31 bits, one its direction.
+
     Parameters
     ----------
     key
-        (2,) words: seed and chip.
+        (4,) words, of seed and chip.
     tile
         Number of the tile.
     first, count
@@ -32,49 +35,45 @@ def sample_normals(
     registers
         Outputs of the tile are ``16 * registers``.
     coarse
-        Whether one word serves for two numbers, after seven rounds of Philox in place of ten (the
-        fewest that pass BigCrush: Salmon et al. 2011, table 2). Its 16 bits of radius and 16 of
-        angle give 2^32 points, the largest 4.9 standard deviations out.
+        Whether one word is both, the upper half the distance and the lower one the direction, by
+        five rounds of ARS in place of seven (the fewest that pass BigCrush: Salmon et al. 2011,
+        table 2). It makes 2^32 points, the largest 4.9 standard deviations out; else 2^64, 6.7.
 
     Returns
     -------
     ndarray
-        (count, 16 * registers). Output ``j`` of vector ``v`` is number ``v % 4`` of the counter
-        (v // 4 low, v // 4 high, tile, j): the same whatever the batch, the order or the threads.
-        The coarse ones of outputs ``2i`` and ``2i + 1`` come of words 0 and 1 (for vectors 0 and
-        1 of the four) and 2 and 3 (for vectors 2 and 3) of counter ``i``.
+        (count, 16 * registers), the same whatever the batch, the order or the threads. Vectors are
+        drawn by fours, the first two and the last two from a point each: of output ``j`` the
+        distance is word ``j`` of blocks 0 and 8, and so on, numbered from
+        ``(v // 4 low, v // 4 high, tile, 16 * (j // 16))`` on, the direction of blocks 4 and 12;
+        coarsely both are of blocks 0 and 4.
     """
     vector = first + np.arange(count, dtype=np.int64)
-    outputs = 16 * registers
-    counters = outputs // 2 if coarse else outputs
-    counter = np.empty((count, counters, 4), np.uint32)
-    counter[..., 0] = (vector // 4 & 0xFFFFFFFF)[:, None]
-    counter[..., 1] = (vector // 4 >> 32)[:, None]
-    counter[..., 2] = tile
-    counter[..., 3] = np.arange(counters)
-    flat = counter.reshape(-1, 4)
+    words = _blocks(key, tile, vector // 4, registers, rounds=5 if coarse else 7)
     if coarse:
-        words = keyed.philox(flat, key, rounds=7).reshape(count, counters, 2, 2)
-        pairs = _coarse_pairs(words.transpose(0, 1, 3, 2).reshape(count, outputs, 2))
-        drawn = pairs.reshape(count, outputs, 4)
+        distance = words[:, :, :2] & 0xFFFF0000 | 0x8000
+        angle = words[:, :, :2] << 16 | 0x8000
     else:
-        drawn = keyed.normals(key, flat).reshape(count, outputs, 4)
-    each = np.take_along_axis(drawn, (vector % 4).reshape(-1, 1, 1), axis=2)
-    return np.asarray(each[..., 0], np.float32)
+        distance, angle = words[:, :, 0::2], words[:, :, 1::2]
+    radius = np.sqrt(-2.0 * np.log(((distance >> 1) + 0.5) / 2.0**31))
+    eighth = ((angle << 2).astype(np.int32) / 4 + 0.5) / 2.0**29 * (np.pi / 4)
+    cos, sin = np.cos(eighth) * np.where(angle >> 31, -1, 1), np.sin(eighth)
+    swapped = (angle >> 30 & 1).astype(bool)
+    pairs = np.stack([np.where(swapped, sin, cos), np.where(swapped, cos, sin)], axis=3)
+    drawn = (radius[:, :, :, None] * pairs).reshape(count, registers, 4, 16)
+    each = drawn[np.arange(count), :, vector % 4]
+    return np.asarray(each.reshape(count, 16 * registers), np.float32)
 
 
-def _coarse_pairs(words: Words) -> NDArray[np.float64]:
-    """Return two normal numbers for each word, on a new last axis.
-
-    The upper half is the radius, by Box and Muller; the lower half three bits and thirteen: the
-    angle in the first octant, whether cos and sin change places, and their signs.
-    """
-    radius = np.sqrt(-2.0 * np.log(((words >> 16) + 0.5) / 2**16))
-    angle = ((words & 0x1FFF) + 0.5) / 2**13 * np.pi / 4
-    swapped = (words >> 13 & 1).astype(bool)
-    x = np.where(swapped, np.sin(angle), np.cos(angle)) * np.where(words >> 14 & 1, -1, 1)
-    y = np.where(swapped, np.cos(angle), np.sin(angle)) * np.where(words >> 15 & 1, -1, 1)
-    return np.stack([radius * x, radius * y], axis=-1)
+def _blocks(key: Words, tile: int, group: Longs, registers: int, rounds: int) -> Words:
+    """Return the words of each group's blocks: (groups, registers, 4 rows, 16 words)."""
+    counter = np.empty((len(group), 16 * registers, 4), np.uint32)
+    counter[..., 0] = (group & 0xFFFFFFFF)[:, None]
+    counter[..., 1] = (group >> 32)[:, None]
+    counter[..., 2] = tile
+    counter[..., 3] = np.arange(16 * registers)
+    drawn = keyed.ars(counter.reshape(-1, 4), key, rounds=rounds)
+    return drawn.reshape(len(group), registers, 4, 16)
 
 
 def sample_dithers(key: Words, tile: int, first: int, count: int, registers: int) -> Singles:
@@ -88,18 +87,14 @@ def sample_dithers(key: Words, tile: int, first: int, count: int, registers: int
     Returns
     -------
     ndarray
-        (count, 16 * registers) numbers, uniform from -1/2 to 1/2: the words of the counters of
-        `sample_normals` with a tile whose highest bit is set, after seven rounds.
+        (count, 16 * registers) numbers, uniform from -1/2 to 1/2: the words of the blocks of
+        `sample_normals` with a tile whose highest bit is set, after five rounds, as numbers with a
+        sign. Vector ``v`` has block ``4 * (v % 4)`` and the three behind it.
     """
     vector = first + np.arange(count, dtype=np.int64)
-    counter = np.empty((count, 16 * registers, 4), np.uint32)
-    counter[..., 0] = (vector // 4 & 0xFFFFFFFF)[:, None]
-    counter[..., 1] = (vector // 4 >> 32)[:, None]
-    counter[..., 2] = int(tile) | 1 << 31
-    counter[..., 3] = np.arange(16 * registers)
-    words = keyed.philox(counter.reshape(-1, 4), key, rounds=7).reshape(counter.shape)
-    each = np.take_along_axis(words, (vector % 4).reshape(-1, 1, 1), axis=2)[..., 0]
-    return np.asarray(each / 2.0**32 - 0.5, np.float32)
+    words = _blocks(key, int(tile) | 1 << 31, vector // 4, registers, rounds=5)
+    each = words[np.arange(count), :, vector % 4].astype(np.int32)
+    return np.asarray(each.reshape(count, 16 * registers) / 2.0**32, np.float32)
 
 
 def powers(field: Singles, base: Ints, offset: Ints, spans: Longs, power: Singles) -> None:
@@ -172,7 +167,7 @@ def stream(
         How noise is drawn: 0 not at all, 1 for each sample, 2 for each sample coarsely, 3 once for
         each output, of the variance of all its samples together.
     key
-        (2,) words: seed and chip.
+        (4,) words, of seed and chip.
     out
         Filled at the places.
     """

@@ -44,7 +44,7 @@ def test_vectors_through_panels_meet_the_block_diagonal_matrix(
     places, numbers = cut(weight, ports)
     tiles = bank(places, numbers, "clements", 2)
     exact = numbers / tiles.scale[:, None, None]
-    receiver = Receiver(together([], (2, ports)), levels, 0.0, np.array([1, 2], np.uint32))
+    receiver = Receiver(together([], (2, ports)), levels, 0.0, np.array([1, 2, 3, 4], np.uint32))
     vectors = rng.uniform(-1, 1, (7, groups * columns)).astype(np.float32)
 
     packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 5)
@@ -60,7 +60,7 @@ def test_no_two_samples_of_a_vector_share_a_draw(ports: int) -> None:
     places, numbers = cut(weight, ports)
     tiles = bank(places, numbers, "clements", 1)
 
-    receiver = Receiver(together([], (1, ports)), 127.0, 0.0, np.array([1, 2], np.uint32))
+    receiver = Receiver(together([], (1, ports)), 127.0, 0.0, np.array([1, 2, 3, 4], np.uint32))
 
     packed = panels(tiles, numbers, (0, len(tiles)), 1.0, receiver, 0)
 
@@ -107,7 +107,7 @@ def test_panels_of_some_tiles_of_a_bank_are_those_of_these_tiles_alone() -> None
     places = tuple(place for found, _ in cuts for place in found)
     numbers = np.concatenate([found for _, found in cuts])
     tiles, each = bank(places, numbers, "clements", 2), len(cuts[0][0])
-    receiver = Receiver(together([], (2, 20)), 127.0, 0.0, np.array([1, 2], np.uint32))
+    receiver = Receiver(together([], (2, 20)), 127.0, 0.0, np.array([1, 2, 3, 4], np.uint32))
     share = rng.uniform(0, 1, (len(tiles), 20))
 
     packed = panels(tiles, numbers, (each, 2 * each), 1.0, receiver, 7, share)

@@ -94,7 +94,7 @@ def cases(draw: st.DrawFn, sampling: int, levels: float, dithered: bool = False)
         "power": rng.uniform(0, 4, (len(widths), together * draw(st.integers(0, 1)))).astype("f4"),
         "receiver": (levels, 1e-4 if sampling else 0.0, dithered),
         "sampling": sampling,
-        "key": rng.integers(0, 2**32, 2).astype(np.uint32),
+        "key": rng.integers(0, 2**32, 4).astype(np.uint32),
     }
     return Case(arguments, (rows, count))
 
@@ -241,7 +241,7 @@ def test_the_allowance_is_for_edges_alone() -> None:
             "power": np.zeros((1, 0), np.float32),
             "receiver": (7.0, 0.0, False),
             "sampling": SILENT,
-            "key": np.zeros(2, np.uint32),
+            "key": np.zeros(4, np.uint32),
         }
         return Case(arguments, (1, 1))
 
