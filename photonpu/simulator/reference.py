@@ -50,11 +50,10 @@ def sample_normals(
     """
     vector = first + np.arange(count, dtype=np.int64)
     words = _blocks(key, tile, vector // 4, registers, rounds=5 if coarse else 7)
+    distance, angle = words[:, :, 0::2], words[:, :, 1::2]
     if coarse:
-        distance = words[:, :, :2] & 0xFFFF0000 | 0x8000
-        angle = words[:, :, :2] << 16 | 0x8000
-    else:
-        distance, angle = words[:, :, 0::2], words[:, :, 1::2]
+        low, half = np.uint32(0xFFFF), np.uint32(0x8000)
+        distance, angle = words[:, :, :2] & ~low | half, words[:, :, :2] << np.uint32(16) | half
     radius = np.sqrt(-2.0 * np.log(((distance >> 1) + 0.5) / 2.0**31))
     eighth = ((angle << 2).astype(np.int32) / 4 + 0.5) / 2.0**29 * (np.pi / 4)
     cos, sin = np.cos(eighth) * np.where(angle >> 31, -1, 1), np.sin(eighth)
