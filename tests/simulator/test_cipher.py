@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numba
 import numpy as np
 import numpy.testing as npt
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from photonpu.jit import jit
 from photonpu.keyed import ars
 from photonpu.simd import load_longs, store
 from photonpu.simulator.kernels_cipher import cipher_round, last_round, make_round
@@ -19,7 +19,6 @@ Longs = NDArray[np.uint64]
 WORDS = st.lists(st.integers(0, 2**32 - 1), min_size=4, max_size=4)
 
 
-@jit()
 def _by_instructions(state: Longs, keys: Longs) -> None:
     blocks = load_longs(state, 0)
     for number in range(keys.size // 8 - 1):
@@ -27,7 +26,6 @@ def _by_instructions(state: Longs, keys: Longs) -> None:
     store(state, 0, last_round(blocks, load_longs(keys, keys.size - 8)))
 
 
-@jit()
 def _by_table(state: Longs, keys: Longs) -> None:
     blocks = load_longs(state, 0)
     for number in range(keys.size // 8 - 1):
@@ -35,7 +33,7 @@ def _by_table(state: Longs, keys: Longs) -> None:
     store(state, 0, _plain_last(blocks, load_longs(keys, keys.size - 8)))
 
 
-@pytest.mark.parametrize("work", [_by_instructions, _by_table])
+@pytest.mark.parametrize("work", [numba.njit(_by_instructions), numba.njit(_by_table)])
 @given(
     counters=st.lists(WORDS, min_size=4, max_size=4), key=WORDS, rounds=st.sampled_from([2, 5, 7])
 )
