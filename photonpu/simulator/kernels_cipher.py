@@ -38,22 +38,24 @@ def make_round(last: bool, plain: bool = False) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]
     def cipher_round(typing: Any, blocks: Any, key: Any) -> Any:
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            triple, _, features = context.codegen().magic_tuple()
-            return emit_round(builder, args, last, "" if plain else triple, features.split(","))
+            triple, name, features = context.codegen().magic_tuple()
+            has = [name, *features.split(",")]
+            return emit_round(builder, args, last, "" if plain else triple, has)
 
         return LONGS(LONGS, LONGS), lower
 
     return cipher_round
 
 
-def emit_round(builder: Any, args: Any, last: bool, triple: str, features: list[str]) -> Any:
-    """Write a round for a processor: LLVM's name of it, and what it has."""
+def emit_round(builder: Any, args: Any, last: bool, triple: str, has: list[str]) -> Any:
+    """Write a round for a processor: LLVM's name of its kind, its own name and what it has."""
     kind = triple.split("-")[0]
-    if kind == "x86_64" and "+vaes" in features:
+    arm = kind in ("aarch64", "arm64")
+    if kind == "x86_64" and "+vaes" in has:
         return _on_parts(builder, args, 4, f"llvm.x86.aesni.aesenc{'last' * last}.256")
-    if kind == "x86_64" and "+aes" in features:
+    if kind == "x86_64" and "+aes" in has:
         return _on_parts(builder, args, 2, f"llvm.x86.aesni.aesenc{'last' * last}")
-    if kind in ("aarch64", "arm64") and "+aes" in features:
+    if arm and ("+aes" in has or has[0].startswith("apple-")):  # of Apple's LLVM tells names only
         nothing = ir.Constant(LONGS.llvm, [0] * LONGS.lanes)
         # the first of these adds the key before it substitutes, and so adds none
         changed = _on_parts(builder, [args[0], nothing], 2, "llvm.aarch64.crypto.aese", True)
