@@ -362,3 +362,17 @@ def choose_negative(typing: Any, number: Any, negative: Any, other: Any) -> Any:
         return builder.select(builder.icmp_signed("<", args[0], nothing), args[1], args[2])
 
     return negative(INTS, negative, negative), lower
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def wider(typing: Any, x: Any, most: Any) -> Any:
+    """Return the larger magnitude of each two lanes: that of `x`, or `most`; NaN is the largest."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        words = ir.VectorType(ir.IntType(32), x.lanes)
+        size, least = (builder.bitcast(value, words) for value in args)
+        size = builder.and_(size, ir.Constant(words, [0x7FFFFFFF] * x.lanes))
+        larger = builder.select(builder.icmp_signed(">", size, least), size, least)
+        return builder.bitcast(larger, x.llvm)
+
+    return x(x, most), lower

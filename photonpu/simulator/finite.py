@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from photonpu.errors import InputError, PhotonpuWarning
 from photonpu.program import PhotonicStep, ReprogrammedStep
 from photonpu.simulator import kernels_layout
+from photonpu.simulator.flow import Source
 
 _FAR = 1000.0  # times the range of calibration: no tail of the data, but another unit
 Step = PhotonicStep | ReprogrammedStep
@@ -45,21 +46,59 @@ def single(
     """
     with np.errstate(over="ignore"):
         values: NDArray[np.float32] = x.astype(np.float32, copy=False)
-    largest = kernels_layout.peak(values)
+    sure(step, Source(name), values, kernels_layout.peak(values), full_scale)
+    return values
+
+
+def sure(
+    step: Step,
+    source: Source,
+    x: NDArray[np.float32],
+    largest: float,
+    full_scale: float | None = None,
+) -> None:
+    """Make sure that a tensor that a step takes is finite.
+
+    Parameters
+    ----------
+    step, full_scale
+        As for `single`.
+    source
+        Where the tensor comes from.
+    x
+        Its values.
+    largest
+        The largest of their magnitudes.
+
+    Raises
+    ------
+    InputError
+        It holds NaN or infinity.
+
+    Warns
+    -----
+    PhotonpuWarning
+        It is clipped to less than a thousandth.
+    """
+    if not math.isfinite(largest) and source.maker is not None:
+        product(source.maker, x)
     if not math.isfinite(largest):
         raise InputError(
-            f"node '{step.name}' ({step.op}): its input '{name}' holds NaN or infinity; "
+            f"node '{step.name}' ({step.op}): its input '{source.name}' holds NaN or infinity; "
             "check the network with onnxruntime on the same data"
         )
-    if full_scale is not None and largest > _FAR * full_scale:
+    if full_scale is None or largest <= _FAR * full_scale:
+        return
+    if source.rectified:
+        largest = float(x.max(initial=0.0))
+    if largest > _FAR * full_scale:
         warnings.warn(
-            f"node '{step.name}' ({step.op}): its input '{name}' reaches {largest:.3g} and is "
-            f"clipped to {full_scale:.3g}, the range that calibration found; is it in the unit "
+            f"node '{step.name}' ({step.op}): its input '{source.name}' reaches {largest:.3g} and "
+            f"is clipped to {full_scale:.3g}, the range that calibration found; is it in the unit "
             "of the calibration data?",
             PhotonpuWarning,
             stacklevel=3,
         )
-    return values
 
 
 def product(step: Step, y: NDArray[np.float32]) -> NDArray[np.float32]:

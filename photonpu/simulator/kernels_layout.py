@@ -23,6 +23,7 @@ from photonpu.simd import (
     spread_singles,
     store,
     transposed,
+    wider,
 )
 
 Singles = NDArray[np.float32]
@@ -33,10 +34,9 @@ _F = np.float32
 
 
 @jit()
-def _code(value: Any, inverse: Any, levels: Any, unit: Any) -> Any:
-    """Return a register of numbers as multiples of `unit`, one part in `levels`."""
-    one = spread_eights(_F(1.0))
-    clipped = maximum(minimum(value * inverse, one), -one)
+def _code(value: Any, low: Any, inverse: Any, levels: Any, unit: Any) -> Any:
+    """Return a register of numbers as multiples of `unit`, one part in `levels`, from `low` on."""
+    clipped = maximum(minimum(value * inverse, spread_eights(_F(1.0))), low)
     return rint_eights(clipped * levels) * unit
 
 
@@ -45,12 +45,17 @@ def _lay_square(
     tensor: int,
     begin: int,
     stride: int,
+    low: Any,
     converter: tuple[np.float32, np.float32],
     field: int,
     at: int,
     pitch: int,
-) -> None:
-    """Write eight channels of eight positions, quantised, as eight positions of eight channels."""
+    most: Any,
+) -> Any:
+    """Write eight channels of eight positions, quantised, as eight positions of eight channels.
+
+    Return the largest magnitudes of what was read, lane by lane, with those before.
+    """
     inverse, levels = spread_eights(_F(converter[0])), spread_eights(_F(converter[1]))
     x0 = load_eights(tensor, begin)
     x1 = load_eights(tensor, begin + stride)
@@ -60,15 +65,19 @@ def _lay_square(
     x5 = load_eights(tensor, begin + 5 * stride)
     x6 = load_eights(tensor, begin + 6 * stride)
     x7 = load_eights(tensor, begin + 7 * stride)
+    most = wider(x3, wider(x2, wider(x1, wider(x0, most))))
+    most = wider(x7, wider(x6, wider(x5, wider(x4, most))))
     if converter[1] > 0.0:
         unit = spread_eights(_F(1.0) / _F(converter[1]))
-        x0, x1 = _code(x0, inverse, levels, unit), _code(x1, inverse, levels, unit)
-        x2, x3 = _code(x2, inverse, levels, unit), _code(x3, inverse, levels, unit)
-        x4, x5 = _code(x4, inverse, levels, unit), _code(x5, inverse, levels, unit)
-        x6, x7 = _code(x6, inverse, levels, unit), _code(x7, inverse, levels, unit)
+        x0, x1 = _code(x0, low, inverse, levels, unit), _code(x1, low, inverse, levels, unit)
+        x2, x3 = _code(x2, low, inverse, levels, unit), _code(x3, low, inverse, levels, unit)
+        x4, x5 = _code(x4, low, inverse, levels, unit), _code(x5, low, inverse, levels, unit)
+        x6, x7 = _code(x6, low, inverse, levels, unit), _code(x7, low, inverse, levels, unit)
     else:
-        x0, x1, x2, x3 = x0 * inverse, x1 * inverse, x2 * inverse, x3 * inverse
-        x4, x5, x6, x7 = x4 * inverse, x5 * inverse, x6 * inverse, x7 * inverse
+        x0, x1 = maximum(x0 * inverse, low), maximum(x1 * inverse, low)
+        x2, x3 = maximum(x2 * inverse, low), maximum(x3 * inverse, low)
+        x4, x5 = maximum(x4 * inverse, low), maximum(x5 * inverse, low)
+        x6, x7 = maximum(x6 * inverse, low), maximum(x7 * inverse, low)
     y0, y1, y2, y3, y4, y5, y6, y7 = transposed((x0, x1, x2, x3, x4, x5, x6, x7))
     store(field, at, y0)
     store(field, at + pitch, y1)
@@ -78,19 +87,33 @@ def _lay_square(
     store(field, at + 5 * pitch, y5)
     store(field, at + 6 * pitch, y6)
     store(field, at + 7 * pitch, y7)
+    return most
 
 
 @jit()
-def _lay_rest(block: Singles, inverse: np.float32, levels: np.float32, target: Singles) -> None:
-    """Write a block of (channels, positions), quantised, as (positions, channels)."""
+def _lay_rest(
+    block: Singles,
+    low: np.float32,
+    inverse: np.float32,
+    levels: np.float32,
+    target: Singles,
+    most: np.float32,
+) -> np.float32:
+    """Write a block of (channels, positions), quantised, as (positions, channels).
+
+    Return its largest magnitude with that before; NaN where either is.
+    """
     one = _F(1.0)
     unit = one / levels
     for j in range(block.shape[1]):
         for i in range(block.shape[0]):
+            size = abs(block[i, j])
+            most = most if most >= size or most != most else size
             value = block[i, j] * inverse
             if levels > 0.0:
-                value = np.rint(min(max(value, -one), one) * levels) * unit
-            target[j, i] = value
+                value = np.rint(max(min(value, one), low) * levels) * unit
+            target[j, i] = max(value, low)
+    return most
 
 
 @jit(parallel=True)
@@ -98,43 +121,51 @@ def _lay_out(
     tensor: Singles,
     source: Longs,
     margin: int,
-    inverse: np.float32,
-    levels: np.float32,
+    converter: tuple[np.float32, np.float32],
+    low: np.float32,
+    first: int,
     field: Singles,
+    found: Singles,
 ) -> None:
-    """Fill `field` line by line, in squares that stay in the cache."""
+    """Fill channels of `field` line by line; rows of `found` tell the sizes of what was read."""
     batch, channels, lines, length = tensor.shape
-    rows, width = source.size, field.shape[2]
+    rows, width, pitch = source.size, field.shape[2], field.shape[3]
     skipped, before = max(0, -margin), max(0, margin)
     kept = max(0, min(length - skipped, width - before))
     across, down = kept - kept % DOUBLE_LANES, channels - channels % DOUBLE_LANES
     stride = lines * length
     for task in prange(batch * rows):
         b, r = task // rows, task % rows
-        line = field[b, r]
+        line = field[b, r, :, first : first + channels]
         if source[r] < 0 or kept == 0:
             line[:, :] = _F(0.0)
             continue
         line[:before, :] = _F(0.0)
         line[before + kept :, :] = _F(0.0)
         begin = b * channels * stride + source[r] * length + skipped
-        place = (task * width + before) * channels
-        for left in range(0, across, LANES):  # the numbers of one line of the cache
-            for c in range(0, down, DOUBLE_LANES):
-                for x in range(left, min(left + LANES, across), DOUBLE_LANES):
-                    _lay_square(
-                        address(tensor),
-                        begin + c * stride + x,
-                        stride,
-                        (inverse, levels),
-                        address(field),
-                        place + x * channels + c,
-                        channels,
-                    )
+        place = (task * width + before) * pitch + first
+        most, least = spread_eights(_F(0.0)), spread_eights(low)
+        for c in range(0, down, DOUBLE_LANES):  # few streams at once: the processor foresees them
+            for x in range(0, across, DOUBLE_LANES):
+                most = _lay_square(
+                    address(tensor),
+                    begin + c * stride + x,
+                    stride,
+                    least,
+                    converter,
+                    address(field),
+                    place + x * pitch + c,
+                    pitch,
+                    most,
+                )
+        store(found, task * LANES, most)
         plane = tensor[b, :, source[r], skipped : skipped + kept]
         inside = line[before : before + kept]
-        _lay_rest(plane[down:, :across], inverse, levels, inside[:across, down:])
-        _lay_rest(plane[:, across:], inverse, levels, inside[across:])
+        inverse, levels = converter
+        rest, side = plane[down:, :across], plane[:, across:]
+        large = _lay_rest(rest, low, inverse, levels, inside[:across, down:], _F(0.0))
+        large = _lay_rest(side, low, inverse, levels, inside[across:], large)
+        found[task, DOUBLE_LANES] = large
 
 
 def lay_out(
@@ -143,10 +174,16 @@ def lay_out(
     margin: int,
     full_scale: float,
     levels: float,
+    rectified: bool,
+    first: int,
     field: Singles,
-) -> None:
+) -> float:
     """Compute `photonpu.simulator.reference.lay_out`."""
-    _lay_out(tensor, source, margin, np.float32(1.0 / full_scale), np.float32(levels), field)
+    converter = np.float32(1.0 / full_scale), np.float32(levels)
+    low = np.float32(0.0 if rectified else -1.0 if levels > 0.0 else -np.inf)
+    found = np.zeros((len(tensor) * len(source), LANES), np.float32)
+    _lay_out(tensor, source, margin, converter, low, first, field, found)
+    return float(found.max(initial=0.0))
 
 
 @jit(parallel=True, fastmath=_FAST)

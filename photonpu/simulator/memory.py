@@ -17,6 +17,7 @@ import numpy as np
 from photonpu.errors import InputError
 from photonpu.program import HostStep, PhotonicStep, Program, Step, Stream, TileBank
 from photonpu.simulator import reprogram, slabs
+from photonpu.simulator.flow import gives, last_reads
 
 _MB = 1_000_000
 _ARENA = 2  # onnxruntime's memory grows by powers of two
@@ -72,10 +73,13 @@ class Plan:
         Samples that go through the network at once.
     scratch_bytes
         What a step may take to lay out its input.
+    kept_bytes
+        What of all this may stay for the next run.
     """
 
     together: int
     scratch_bytes: int
+    kept_bytes: int = 0
 
 
 def default_limit_mb() -> int:
@@ -140,7 +144,9 @@ def plan(needed: Needs, limit_mb: float, batch: int) -> Plan:
     each = needed.tensors if lean(needed, limit_mb) else needed.tensors + needed.kept
     together = max(1, min(batch, room // max(1, each)))
     free = room + needed.slab - together * each
-    return Plan(together, max(needed.slab, min(slabs.SCRATCH_BYTES, free)))
+    scratch = max(needed.slab, min(slabs.SCRATCH_BYTES, free))
+    kept = 0 if lean(needed, limit_mb) else together * needed.tensors + scratch
+    return Plan(together, scratch, kept)
 
 
 def largest_batch(needed: Needs, limit_mb: float) -> int:
@@ -185,35 +191,12 @@ def tensor_bytes(program: Program) -> dict[str, int]:
     return {**{info.name: 0 for info in (*program.inputs, *program.outputs)}, **sizes}
 
 
-def last_reads(program: Program) -> dict[int, tuple[str, ...]]:
-    """Return for each step, by its index, the tensors that nobody reads after it."""
-    kept = {info.name for info in program.outputs}
-    last = {
-        name: i for i, step in enumerate(program.steps) for name in (*_gives(step), *_reads(step))
-    }
-    found: dict[int, tuple[str, ...]] = {}
-    for name, index in last.items():
-        if name not in kept:
-            found[index] = (*found.get(index, ()), name)
-    return found
-
-
-def _reads(step: Step) -> tuple[str, ...]:
-    if isinstance(step, HostStep):
-        return step.inputs
-    return (step.input,) if isinstance(step, PhotonicStep) else (step.left, step.right)
-
-
-def _gives(step: Step) -> tuple[str, ...]:
-    return step.outputs if isinstance(step, HostStep) else (step.output,)
-
-
 def _fullest(program: Program, sizes: Mapping[str, int], outside: set[str]) -> tuple[int, str]:
     """Return the most that inner tensors take at once, and the step at which they do."""
     last, live = last_reads(program), set[str]()
     most, fullest = 0, ""
     for index, step in enumerate(program.steps):
-        live |= set(_gives(step)) - outside
+        live |= set(gives(step)) - outside
         held = sum(sizes[name] for name in live)
         if isinstance(step, HostStep):
             held += max(0, _inner(step) - sum(sizes[name] for name in step.outputs))

@@ -13,8 +13,9 @@ from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import PhotonicStep, Program, windows
 from photonpu.simulator import memory
+from photonpu.simulator.feeds import check_feeds
 from photonpu.simulator.noise import Named
-from photonpu.simulator.session import Session, check_feeds, corrected
+from photonpu.simulator.session import Session, corrected
 
 Array = NDArray[Any]
 

@@ -51,6 +51,11 @@ class Receiver:
     dithered: bool = False
     response: str = "linear"
 
+    @property
+    def clips(self) -> bool:
+        """Whether inputs beyond full scale are clipped to it."""
+        return self.dac_levels > 0 or self.response != "linear"
+
     @classmethod
     def of(
         cls,

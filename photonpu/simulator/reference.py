@@ -218,8 +218,10 @@ def lay_out(
     margin: int,
     full_scale: float,
     levels: float,
+    rectified: bool,
+    first: int,
     field: Singles,
-) -> None:
+) -> float:
     """Quantise a tensor, put zeros around it, and its channels last.
 
     Parameters
@@ -232,16 +234,31 @@ def lay_out(
         Zeros before the first element of a line; if negative, how many are cropped.
     full_scale, levels
         As for `quantise`.
+    rectified
+        Whether negative numbers count as zeros.
+    first
+        To which channel of the field its first goes; others stay as they are.
     field
-        (batch, rows, width, channels), filled.
+        (batch, rows, width, channels of all), filled.
+
+    Returns
+    -------
+    float
+        The largest magnitude of what is laid out, before it is rectified; NaN or infinity where
+        any is one of them.
     """
+    field = field[..., first : first + tensor.shape[1]]
     field[...] = 0.0
     before, skipped = max(0, margin), max(0, -margin)
     kept = max(0, min(tensor.shape[3] - skipped, field.shape[2] - before))
+    largest = 0.0
     for row, line in enumerate(source):
         if line >= 0:
             part = tensor[:, :, line, skipped : skipped + kept].transpose(0, 2, 1)
+            largest = float(np.maximum(largest, peak(part)))
+            part = np.maximum(part, 0.0) if rectified else part
             field[:, row, before : before + kept] = quantise(part, full_scale, levels)
+    return largest
 
 
 def quantise(values: Singles, full_scale: float, levels: float) -> Singles:

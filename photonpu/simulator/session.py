@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,10 @@ from photonpu.program import (
 )
 from photonpu.program.programming import FABRICATION
 from photonpu.registry import did_you_mean
-from photonpu.simulator import finite, memory, reprogram, streaming
+from photonpu.simulator import fields, finite, flow, memory, reprogram, streaming
+from photonpu.simulator.buffers import Buffers
+from photonpu.simulator.feeds import check_feeds
+from photonpu.simulator.flow import Source
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.memory import Plan
 from photonpu.simulator.noise import Named
@@ -107,8 +111,9 @@ class Session:
         self.memory_limit_mb = memory_limit_mb
         self._needs = memory.needs(program)
         memory.plan(self._needs, memory_limit_mb, 1)
-        self.unread = memory.last_reads(program)
-        self._rectifiers = _rectifiers(program, self.unread)
+        self.unread = flow.last_reads(program)
+        self._flow = flow.flow(program)
+        self._idle: deque[Buffers] = deque(maxlen=1)
 
         on_tiles, acting = self.machine, self.strengths
         if program.programming is not None:
@@ -202,21 +207,71 @@ class Session:
         ]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
-    def _full_scale(self, step: PhotonicStep) -> float | None:
-        """Return to what the inputs of a step are clipped; None where they are not."""
-        clipping = "input_dac" in self.strengths or "modulator" in self.strengths
-        return step.input_range if clipping else None
-
     def _run(
         self, names: Sequence[str], feeds: Mapping[str, Array], first: int, plan: Plan
     ) -> list[Array]:
         """Run the network on samples that go through it together."""
         values: dict[str, Array] = dict(feeds)
+        buffers = self._buffers(plan.kept_bytes)
         for index, step in enumerate(self.program.steps):
-            values.update(self.execute(step, values, first, plan))
-            for name in self.unread.get(index, ()):
-                values.pop(name, None)
+            values.update(self._go(step, values, first, plan, buffers))
+            for name in self._flow.unread.get(index, ()):
+                gone = values.pop(name, None)
+                if gone is not None and not any(gone is other for other in values.values()):
+                    buffers.give(gone)
+        self._idle.append(buffers)
         return [values[name] for name in names]
+
+    def _buffers(self, size: int) -> Buffers:
+        """Return the memory that the run before left, or new one."""
+        try:
+            found = self._idle.pop()
+        except IndexError:
+            return Buffers(size)
+        return found if found.size == size else Buffers(size)
+
+    def _go(
+        self, step: Step, values: dict[str, Array], first: int, plan: Plan, buffers: Buffers
+    ) -> dict[str, Array]:
+        """Run one step as the flow of the program wants it."""
+        if isinstance(step, HostStep):
+            if step.outputs[0] in self._flow.skipped:
+                return {}
+            if step.name in self._flow.rectifiers:
+                x = values[step.inputs[0]]
+                return {step.outputs[0]: np.maximum(x, 0, out=x)}
+        if not isinstance(step, PhotonicStep):
+            return self.execute(step, values, first, plan)
+        sources = self._flow.sources[step.name]
+        tensors = [values[source.name] for source in sources]
+        if len(tensors) > 1 and not fields.joinable(tensors, step.geometry):
+            joined = self.hosts[self._flow.skipped[step.input].name].run(values)
+            sources, tensors = (Source(step.input),), [joined[step.input]]
+        outputs = buffers if step.output in self._flow.kept else Buffers(0)
+        scratch = plan.scratch_bytes, buffers, outputs
+        y = self._multiply(step, sources, tensors, first, scratch)
+        if step.output not in self._flow.unseen:
+            finite.product(step, y)
+        return {step.output: y}
+
+    def _multiply(
+        self,
+        step: PhotonicStep,
+        sources: Sequence[Source],
+        tensors: Sequence[Array],
+        first: int,
+        scratch: tuple[int, Buffers, Buffers],
+    ) -> Array:
+        """Run one product, whose result nobody looked at yet."""
+        x = tensors[0]
+        taken = fields.parts(sources, tensors, step.geometry)
+        y = self._layers[step.name](taken, first, *scratch)
+        y = corrected(step, windows.output_form(y, step.geometry, x.shape))
+        if y.dtype == x.dtype:
+            return y
+        other = y.astype(x.dtype)
+        scratch[-1].give(y)
+        return other
 
     def execute(
         self, step: Step, values: Mapping[str, Array], first: int, plan: Plan
@@ -245,35 +300,16 @@ class Session:
             What it reads holds NaN or infinity.
         """
         if isinstance(step, HostStep):
-            if step.name in self._rectifiers:
-                x = values[step.inputs[0]]
-                return {step.outputs[0]: np.maximum(x, 0, out=x)}
             return self.hosts[step.name].run(values)
         if isinstance(step, PhotonicStep):
-            x = values[step.input]
-            taken = finite.single(step, step.input, x, self._full_scale(step))
-            y = corrected(step, self._layers[step.name](taken, first, plan.scratch_bytes))
-            return {step.output: finite.product(step, y).astype(x.dtype, copy=False)}
+            fresh = Buffers(0)
+            scratch = plan.scratch_bytes, fresh, fresh
+            y = self._multiply(step, (Source(step.input),), (values[step.input],), first, scratch)
+            return {step.output: finite.product(step, y)}
         left, right = (values[name] for name in (step.left, step.right))
         factors = finite.single(step, step.left, left), finite.single(step, step.right, right)
         y = self._reprogrammed[step.name](*factors, first)
         return {step.output: finite.product(step, y).astype(left.dtype, copy=False)}
-
-
-def _rectifiers(program: Program, unread: Mapping[int, tuple[str, ...]]) -> frozenset[str]:
-    """Return the names of the digital steps that only rectify what nobody reads after them.
-
-    What a photonic step gave they write over, and save a copy of it.
-    """
-    given = {step.output for step in program.photonic_steps}
-    return frozenset(
-        step.name
-        for index, step in enumerate(program.steps)
-        if isinstance(step, HostStep)
-        and [operator.op for operator in step.operators] == ["Relu"]
-        and len(step.outputs) == 1
-        and set(step.inputs) <= given.intersection(unread.get(index, ()))
-    )
 
 
 def corrected(step: PhotonicStep, y: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -318,56 +354,6 @@ def fitting(program: Program, machine: Machine | None) -> Machine:
                 "compile it for this machine"
             )
     return machine
-
-
-def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> Mapping[str, Array]:
-    """Check names, shapes, types and values of what is fed.
-
-    Raises
-    ------
-    InputError
-        Anything does not fit.
-    """
-    names = [info.name for info in inputs]
-    for name in feeds:
-        if name not in names:
-            raise InputError(f"no input is called '{name}'; there are: {', '.join(names)}")
-    checked = {}
-    for info in inputs:
-        if info.name not in feeds:
-            raise InputError(f"input '{info.name}' is missing: feed an array of {describe(info)}")
-        checked[info.name] = _check_array(info, np.asarray(feeds[info.name]))
-    return checked
-
-
-def _check_array(info: TensorInfo, value: Array) -> Array:
-    """Return one input once its type, shape and values are sure."""
-    if value.dtype != np.dtype(info.dtype):
-        raise InputError(
-            f"input '{info.name}' is {value.dtype}; {info.dtype} is needed: "
-            f"convert it with .astype('{info.dtype}')"
-        )
-    fits = len(value.shape) == len(info.shape) and all(
-        isinstance(want, str) or want == have
-        for want, have in zip(info.shape, value.shape, strict=False)
-    )
-    if not fits:
-        remedy = ""
-        if len(value.shape) == len(info.shape) and value.size:
-            sizes = "x".join(map(str, value.shape))
-            remedy = f": feed that, or compile the model with --shape {info.name}={sizes}"
-        raise InputError(
-            f"input '{info.name}' has shape {value.shape}; {describe(info)} is needed{remedy}"
-        )
-    if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-        raise InputError(f"input '{info.name}' holds NaN or infinity; clean the data first")
-    return value
-
-
-def describe(info: TensorInfo) -> str:
-    """Return a shape and type for people: ``(batch, 1, 128, 128) float32``."""
-    sizes = ", ".join(str(size) for size in info.shape)
-    return f"({sizes}{',' if len(info.shape) == 1 else ''}) {info.dtype}"
 
 
 def _check_seed(name: str, value: int) -> None:

@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.program import Geometry, PhotonicStep, Stream, TileBank, windows
-from photonpu.simulator import kernels, kernels_layout, slabs
+from photonpu.program import Geometry, PhotonicStep, Stream, TileBank
+from photonpu.simulator import kernels, slabs
+from photonpu.simulator.addresses import Addresses, addresses, together
+from photonpu.simulator.buffers import Buffers
+from photonpu.simulator.fields import Part, laid_out, look, seen_on_the_way
 from photonpu.simulator.kernels_normal import TOGETHER
-from photonpu.simulator.modulator import driven, encoded
 from photonpu.simulator.panels import (
     LANES,
     QUANTITIES,
     Panels,
-    outputs_at,
-    padded_rows,
     padded_size,
     panels,
-    windows_at,
 )
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.slabs import Slab
 from photonpu.simulator.transfer import Transfer
 
 Singles = NDArray[np.float32]
-Longs = NDArray[np.int64]
-#: Input, index of its first sample, bytes that a slab of it may take; to the output.
-Run = Callable[[Singles, int, int], Singles]
+#: Parts of the input, index of its first sample, bytes that a slab of it may take, and memory for
+#: fields and for the output; to the output, (batch, out_channels, *spatial).
+Run = Callable[[Sequence[Part], int, int, Buffers, Buffers], Singles]
 _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The tiles of one stream, ready to run.
+
+    Attributes
+    ----------
+    tiles
+        As they are packed.
+    sampling
+        How the kernel draws their noise.
+    """
+
+    tiles: Panels
+    sampling: int
+
+    @classmethod
+    def of(cls, tiles: Panels, receiver: Receiver) -> Matrix:
+        """Return tiles behind which a receiver draws noise as it can."""
+        return cls(tiles, _sampling(tiles, receiver))
 
 
 def layer(
@@ -57,8 +77,7 @@ def layer(
     Returns
     -------
     callable
-        Takes the input tensor, the index of its first sample, and the bytes that a slab may take;
-        gives the output tensor.
+        As `run`, with the step given.
     """
     packed = []
     for first, last in step.tiles:
@@ -67,7 +86,8 @@ def layer(
         packed.append(
             panels(tiles, found.matrices, span, step.input_range, receiver, first, found.share)
         )
-    return partial(run, step=step, packed=tuple(packed), receiver=receiver)
+    matrices = tuple(Matrix.of(tiles, receiver) for tiles in packed)
+    return partial(run, step=step, matrices=matrices, receiver=receiver)
 
 
 def part(bank: TileBank, first: int, last: int) -> TileBank:
@@ -76,27 +96,31 @@ def part(bank: TileBank, first: int, last: int) -> TileBank:
 
 
 def run(
-    x: Singles,
+    parts: Sequence[Part],
     first_sample: int,
-    scratch_bytes: int = slabs.SCRATCH_BYTES,
+    scratch_bytes: int,
+    scratch: Buffers,
+    outputs: Buffers,
     *,
     step: PhotonicStep,
-    packed: tuple[Panels, ...],
+    matrices: tuple[Matrix, ...],
     receiver: Receiver,
 ) -> Singles:
     """Run a step: one ADC sample for each output of each tile, where there is an ADC.
 
     Parameters
     ----------
-    x
-        The step's input tensor.
+    parts
+        The step's input tensor, joined along its channels.
     first_sample
         Index of the batch's first sample, which keys the noise.
     scratch_bytes
         About how much of the tensor is laid out at once. The output has the same bits for any.
+    scratch, outputs
+        Of what memory that and the output are.
     step
         What to run.
-    packed
+    matrices
         The tiles of each stream.
     receiver
         Converters and detector.
@@ -104,36 +128,50 @@ def run(
     Returns
     -------
     ndarray
-        The step's output tensor.
+        (batch, out_channels, *spatial).
 
     Raises
     ------
     InputError
-        Even one row of windows is too large to be laid out.
+        The input holds NaN or infinity, or even one row of windows is too large to be laid out.
     """
-    geometry = step.geometry
-    form = np.ascontiguousarray(windows.channels_form(x, geometry))
+    geometry, form = step.geometry, parts[0].form
     spatial = form.shape[2:]
     size = geometry.output_size(spatial)
     counts = [stream.window.count(spatial) for stream in geometry.streams]
     full = _full_size(size, counts, geometry)
+    pieces = [
+        list(slabs.cut(len(form), spatial, geometry, stream, scratch_bytes))
+        for stream in geometry.streams
+    ]
+    seen = seen_on_the_way(step, pieces[0], receiver)
+    if not seen:
+        for part in parts:
+            look(step, part, receiver)
     bias = np.zeros(geometry.out_channels, np.float32) if step.bias is None else step.bias
-    out = np.empty((len(form), geometry.out_channels, *full), np.float32)
+    out = outputs.singles((len(form), geometry.out_channels, *full))
     filled = sum(
         len(stream.offsets) * math.prod(count)
         for stream, count in zip(geometry.streams, counts, strict=True)
     )
     if filled < math.prod(full):  # positions that no window reaches hold the bias alone
         out[...] = bias.reshape(-1, *(1,) * len(full))
-    for stream, tiles, count, each in zip(
-        geometry.streams, packed, counts, step.vectors, strict=True
-    ):
-        for part in slabs.cut(len(form), spatial, geometry, stream, scratch_bytes):
-            start = first_sample * each + part.samples[0] * math.prod(count)
-            _stream(form, step, stream, tiles, receiver, start, bias, out, part)
-    if full != size:
-        out = out[(slice(None), slice(None), *(slice(0, n) for n in size))]
-    return windows.output_form(out, geometry, x.shape)
+    for number, (stream, count) in enumerate(zip(geometry.streams, counts, strict=True)):
+        for slab in pieces[number]:
+            field, largest = laid_out(step, parts, stream, slab, receiver, scratch)
+            if seen and number == 0:
+                for part, most in zip(parts, largest, strict=True):
+                    look(step, part, receiver, most)
+            start = first_sample * step.vectors[number] + slab.samples[0] * math.prod(count)
+            part_of_out = out[slab.samples[0] : slab.samples[1]]
+            where = spatial, geometry, stream, slab, start
+            _stream(field, where, matrices[number], receiver, bias, part_of_out)
+            scratch.give(field)
+    if full == size:
+        return out
+    cropped = np.ascontiguousarray(out[(slice(None), slice(None), *(slice(0, n) for n in size))])
+    outputs.give(out)
+    return cropped
 
 
 def _full_size(
@@ -148,91 +186,58 @@ def _full_size(
 
 
 def _stream(
-    form: Singles,
-    step: PhotonicStep,
-    stream: Stream,
-    tiles: Panels,
+    field: Singles,
+    where: tuple[tuple[int, ...], Geometry, Stream, Slab, int],
+    matrix: Matrix,
     receiver: Receiver,
-    start: int,
     bias: Singles,
     out: Singles,
-    slab: Slab,
 ) -> None:
-    """Fill what one slab of one stream gives of the output; its first sample begins at `start`."""
-    geometry, spatial = step.geometry, form.shape[2:]
-    first, last = slab.samples
-    counts = (last - first, *slab.counts(stream.window.count(spatial)))
+    """Fill what one slab of one stream gives of the output; it lies in `field`.
+
+    `where` is the spatial size of the input, the geometry, the stream, the slab, and the number of
+    the first vector of the slab's first sample.
+    """
+    spatial, geometry, stream, slab, start = where
+    counts = (len(field), *slab.counts(stream.window.count(spatial)))
     if math.prod(counts) == 0:
         return
-    base, offset = windows_at(counts, slab.size(padded_size(spatial, stream)), geometry, stream)
-    place, row = outputs_at(counts, out.shape[2:], geometry, stream)
     if slab.rows:
         start += slab.rows[0] * math.prod(counts[2:])
-        place += slab.rows[0] * (geometry.upsample or (1,))[0] * math.prod(out.shape[3:])
-    field = _laid_out(form[first:last], stream, slab, step.input_range, receiver)
-    channels = np.arange(geometry.out_channels).reshape(geometry.groups, 1, -1)
-    channel = np.tile(channels, (1, len(stream.offsets), 1)).reshape(-1)
-    places = place, row, bias[channel]
-    _through(field, base, offset, tiles, places, start, receiver, out[first:last])
-
-
-def _laid_out(
-    form: Singles, stream: Stream, slab: Slab, input_range: float, receiver: Receiver
-) -> Singles:
-    """Return a slab of a tensor, quantised, with its zeros around it and its channels last."""
-    batch, channels, *spatial = form.shape
-    if not spatial:
-        return encoded(form, input_range, receiver.dac_levels, receiver.response)
-    source, margin = padded_rows(tuple(spatial), stream), stream.window.pads_begin[-1]
-    size = slab.size(padded_size(tuple(spatial), stream))
-    low = slab.lines[0] if slab.lines else 0
-    if len(spatial) == 1:
-        margin -= low
-    else:
-        lines = math.prod(size[1:-1])
-        source = source[low * lines : (low + size[0]) * lines]
-    field = np.empty((batch, len(source), size[-1], channels), np.float32)
-    tensor = form.reshape(batch, channels, math.prod(spatial[:-1]), spatial[-1])
-    if receiver.response == "linear":
-        kernels_layout.lay_out(tensor, source, margin, input_range, receiver.dac_levels, field)
-    else:
-        tensor = driven(tensor, input_range, receiver.dac_levels, receiver.response)
-        kernels_layout.lay_out(tensor, source, margin, 1.0, 0.0, field)
-    return field
+    lead = start % TOGETHER
+    size, full = slab.size(padded_size(spatial, stream)), out.shape[2:]
+    first_row = slab.rows[0] if slab.rows else 0
+    found = addresses(counts, size, full, geometry, stream, lead, first_row)
+    _through(field, found, matrix, bias[found.channel], start, receiver, out)
 
 
 def _through(
     field: Singles,
-    base: Longs,
-    offset: Longs,
-    tiles: Panels,
-    places: tuple[Longs, Longs, Singles],
+    where: Addresses,
+    matrix: Matrix,
+    bias: Singles,
     start: int,
     receiver: Receiver,
     out: Singles,
 ) -> None:
-    """Stream the vectors at `base`, of which the first is number `start`, to their `places`."""
-    lead = start % TOGETHER
-    tail = -(lead + len(base)) % TOGETHER
-    place, row, bias = places
-    flat, after = field.reshape(-1), offset.astype(np.int32)
-    at = np.concatenate([base[:1].repeat(lead), base, base[-1:].repeat(tail)]).astype(np.int32)
-    power = np.empty((len(tiles.spans), len(at) if tiles.lit else 0), np.float32)
+    """Stream vectors, of which the first is number `start`, to their places."""
+    tiles, flat = matrix.tiles, field.reshape(-1)
+    power = np.empty((len(tiles.spans), len(where.at) if tiles.lit else 0), np.float32)
     if tiles.lit:
-        kernels.powers(flat, at, after, tiles.spans, power)
+        kernels.powers(flat, where.at, where.after, tiles.spans, power)
     kernels.stream(
         flat,
-        at,
-        after,
+        where.at,
+        where.after,
         (tiles.weights, tiles.panel, tiles.group, tiles.lanes),
-        place,
-        row,
+        where.place,
+        where.row,
         bias,
-        lead,
+        start % TOGETHER,
         start // TOGETHER,
         power,
         (receiver.adc_levels, receiver.effects.slope, receiver.dithered),
-        _sampling(tiles, receiver),
+        matrix.sampling,
         receiver.key,
         out.reshape(-1),
     )
@@ -280,10 +285,10 @@ def stream_vectors(vectors: Singles, tiles: Panels, start: int, receiver: Receiv
     rows = tiles.rows
     out = np.empty((count, rows), np.float32)
     if count:
-        base = np.arange(count, dtype=np.int64) * width
-        place = np.arange(count, dtype=np.int64) * rows
-        places = place, np.arange(rows, dtype=np.int64), np.zeros(rows, np.float32)
+        number, row = np.arange(count), np.arange(rows)
+        at, after = together(number * width, np.arange(width), start % TOGETHER)
+        where = Addresses(at, after, number * rows, row, row)
         field = np.ascontiguousarray(vectors, np.float32)
-        offset = np.arange(width, dtype=np.int64)
-        _through(field, base, offset, tiles, places, start, receiver, out)
+        matrix, bias = Matrix.of(tiles, receiver), np.zeros(rows, np.float32)
+        _through(field, where, matrix, bias, start, receiver, out)
     return out

@@ -158,21 +158,46 @@ def test_stream_agrees_with_its_reference(case: dict[str, Any]) -> None:
     margin=st.integers(-3, 3),
     more=st.integers(-2, 5),
     levels=st.sampled_from([0.0, 7.0]),
+    rectified=st.booleans(),
+    others=st.tuples(st.integers(0, 9), st.integers(0, 9)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_lay_out_agrees_with_its_reference(
-    shape: tuple[int, ...], margin: int, more: int, levels: float, seed: int
+    shape: tuple[int, ...],
+    margin: int,
+    more: int,
+    levels: float,
+    rectified: bool,
+    others: tuple[int, int],
+    seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
     tensor = rng.uniform(-3, 3, shape).astype(np.float32)
     source = rng.integers(-1, shape[2], 5).astype(np.int64)
-    fast = np.full((shape[0], 5, max(0, shape[3] + margin + more), shape[1]), np.nan, np.float32)
-    slow = fast.copy()
+    size = shape[0], 5, max(0, shape[3] + margin + more), shape[1] + sum(others)
+    fast, slow = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
+    how = tensor, source, margin, 2.0, levels, rectified, others[0]
 
-    kernels_layout.lay_out(tensor, source, margin, 2.0, levels, fast)
-    reference.lay_out(tensor, source, margin, 2.0, levels, slow)
+    largest = kernels_layout.lay_out(*how, fast)
 
+    assert largest == reference.lay_out(*how, slow)
     npt.assert_allclose(fast, slow, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize("place", [(0, 0, 0, 0), (1, 9, 1, 3), (0, 2, 1, 18), (1, 4, 0, 9)])
+def test_lay_out_tells_what_is_no_number(
+    wrong: float, rectified: bool, place: tuple[int, ...]
+) -> None:
+    tensor = np.ones((2, 10, 2, 19), np.float32)
+    tensor[place] = wrong
+    field = np.empty((2, 2, 19, 10), np.float32)
+    source = np.arange(2)
+
+    largest = kernels_layout.lay_out(tensor, source, 0, 1.0, 7.0, rectified, 0, field)
+
+    assert not math.isfinite(largest)
 
 
 @given(

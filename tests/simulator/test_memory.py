@@ -15,7 +15,7 @@ import photonpu
 from photonpu.errors import InputError
 from photonpu.hardware import Machine
 from photonpu.models.unet import UNet, random_weights, to_onnx
-from photonpu.simulator import memory
+from photonpu.simulator import flow, memory
 from photonpu.simulator.memory import Needs
 
 MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 2})
@@ -83,7 +83,7 @@ def test_tensors_are_forgotten_after_their_last_reader() -> None:
     program, _ = unet(16)
     steps = program.steps
 
-    forgotten = memory.last_reads(program)
+    forgotten = flow.last_reads(program)
 
     names = [name for index in sorted(forgotten) for name in forgotten[index]]
     assert len(names) == len(set(names))
@@ -97,7 +97,7 @@ _MEASURED = """
 import hashlib, re, sys
 import numpy as np
 import photonpu
-from photonpu.simulator import memory
+from photonpu.simulator import flow, memory
 
 program = photonpu.Program.load(sys.argv[1])
 x = np.random.default_rng(0).normal(size=(1, 1, 1024, 1024)).astype(np.float32)

@@ -15,7 +15,9 @@ from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import Geometry, PhotonicStep, Stream, Window
 from photonpu.program.tiles import bank, cut
-from photonpu.simulator import slabs, streaming
+from photonpu.simulator import fields, slabs, streaming
+from photonpu.simulator.buffers import Buffers
+from photonpu.simulator.flow import Source
 from photonpu.simulator.panels import padded_size, panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.strengths import strengths
@@ -64,7 +66,17 @@ def outputs(
     )
     receiver = replace(RECEIVER, sampling=sampling)
     packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 0)
-    return streaming.run(x, 5, scratch_bytes, step=step, packed=(packed,), receiver=receiver)
+    taken = fields.parts((Source("x"),), (x,), geometry)
+    return streaming.run(
+        taken,
+        5,
+        scratch_bytes,
+        Buffers(0),
+        Buffers(0),
+        step=step,
+        matrices=(streaming.Matrix.of(packed, receiver),),
+        receiver=receiver,
+    )
 
 
 @given(convolutions(), st.integers(1, 6000), st.sampled_from(["exact", "fast", "merged"]))
