@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from photonpu.jit import jit
 from photonpu.simd import DOUBLE_LANES, LANES, address, keep, load_eights, store, transposed
 from photonpu.simulator.kernels_detection import (
-    PRODUCT,
     QUANTITIES,
     collect,
     collect_dithered,
@@ -24,6 +23,7 @@ from photonpu.simulator.kernels_detection import (
     spread_out,
 )
 from photonpu.simulator.kernels_normal import DRAWN, TOGETHER, schedule
+from photonpu.simulator.kernels_product import PRODUCT
 
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]

@@ -25,7 +25,7 @@ from photonpu.simd import (
     store,
 )
 from photonpu.simulator.kernels_normal import TOGETHER, direction, dithers, points
-from photonpu.simulator.kernels_product import make_panel_product
+from photonpu.simulator.kernels_product import PRODUCT, make_panel_product
 
 _F = np.float32
 
@@ -35,9 +35,7 @@ _F = np.float32
 STEPS, UNIT, SHIFT, FLOOR, SHARE = (LANES * i for i in range(5))
 QUANTITIES = 5
 
-#: Vectors of one product: their sums, and what they meet, fill the registers of AVX2.
-PRODUCT = 6
-_product = make_panel_product(PRODUCT, 1)
+_product = make_panel_product(PRODUCT)
 
 
 @jit()
@@ -53,16 +51,8 @@ def multiply(
     sums: int,
 ) -> None:
     """Write the products of `count` vectors, rounded up to whole ones, with one register."""
-    at = 0
     for v in range(0, count, PRODUCT):
-        y0, y1, y2, y3, y4, y5 = _product(field, base, v, offset, low, high, weights, begin, 0)
-        store(sums, at, y0)
-        store(sums, at + LANES, y1)
-        store(sums, at + 2 * LANES, y2)
-        store(sums, at + 3 * LANES, y3)
-        store(sums, at + 4 * LANES, y4)
-        store(sums, at + 5 * LANES, y5)
-        at += PRODUCT * LANES
+        _product(field, base, v, offset, low, high, weights, begin, sums, v * LANES)
 
 
 @jit()
