@@ -278,10 +278,23 @@ def _exchange(steps: Steps, phases: tuple[Floats, Floats], psi: Floats) -> None:
 
 
 @jit(fastmath=_CONTRACT)
-def _unload(block: Floats, lane: int, result: Floats) -> None:
-    """Copy what one tile has in its lane of `block` to `result`."""
-    for i in range(result.size):
-        result[i] = block[i * LANES + lane]
+def _load_real(orthogonals: Floats, field: Floats) -> None:
+    """Put at most `LANES` real matrices side by side; a row of all is in the cache at a time."""
+    tiles, ports, _ = orthogonals.shape
+    for i in range(ports):
+        for t in range(tiles):
+            for j in range(ports):
+                field[(i * (ports + 1) + j) * LANES + t] = orthogonals[t, i, j]
+
+
+@jit(fastmath=_CONTRACT)
+def _unload(block: Floats, results: Floats) -> None:
+    """Copy what each tile has in its lane of `block` to its row of `results`."""
+    tiles, length = results.shape
+    for first in range(0, length, LANES):
+        for lane in range(tiles):
+            for i in range(first, min(first + LANES, length)):
+                results[lane, i] = block[i * LANES + lane]
 
 
 @jit(fastmath=_CONTRACT)
@@ -298,30 +311,21 @@ def _finish(
         store(psi, i, wrap_lanes(load(psi, i) + load(columns, i) + load(rows, i)))
     _exchange(steps, phases, psi)
     theta, phi, last = results
-    for lane in range(len(last)):
-        _unload(phases[0], lane, theta[lane])
-        _unload(phases[1], lane, phi[lane])
-        _unload(psi, lane, last[lane])
+    _unload(phases[0], theta)
+    _unload(phases[1], phi)
+    _unload(psi, last)
 
 
 @jit(parallel=True, fastmath=_CONTRACT)
-def decompose_real(
-    orthogonals: Floats, left: Flags, pair: Ints, pivot: Ints, slot: Ints
-) -> tuple[Floats, Floats, Floats]:
-    """Take real unitaries apart; see `photonpu.mesh.reference.decompose`."""
+def fill_real(orthogonals: Floats, steps: Steps, theta: Floats, phi: Floats, psi: Floats) -> None:
+    """Fill in the phases of real unitaries; see `photonpu.mesh.reference.decompose`."""
     tiles, ports, _ = orthogonals.shape
-    mzis = slot.size
-    theta, phi = np.empty((tiles, mzis)), np.empty((tiles, mzis))
-    psi = np.empty((tiles, ports))
-    steps = (left, pair, pivot, slot)
+    mzis = theta.shape[1]
     for block in prange(-(-tiles // LANES)):
         begin = block * LANES
         end = min(begin + LANES, tiles)
         field = np.zeros(ports * (ports + 1) * LANES)
-        for t in range(begin, end):
-            for i in range(ports):
-                for j in range(ports):
-                    field[(i * (ports + 1) + j) * LANES + t - begin] = orthogonals[t, i, j]
+        _load_real(orthogonals[begin:end], field)
         turned = np.zeros(ports * LANES), np.zeros(ports * LANES)
         phases = np.empty(mzis * LANES), np.empty(mzis * LANES)
         _eliminate_real(field, ports, steps, turned, phases)
@@ -332,19 +336,13 @@ def decompose_real(
             store(last, i * LANES, where_less(diagonal, zero, pi, zero))
         results = theta[begin:end], phi[begin:end], psi[begin:end]
         _finish(steps, turned, phases, last, results)
-    return theta, phi, psi
 
 
 @jit(parallel=True, fastmath=_CONTRACT)
-def decompose(
-    unitaries: Complexes, left: Flags, pair: Ints, pivot: Ints, slot: Ints
-) -> tuple[Floats, Floats, Floats]:
-    """Take unitaries apart; see `photonpu.mesh.reference.decompose`."""
+def fill(unitaries: Complexes, steps: Steps, theta: Floats, phi: Floats, psi: Floats) -> None:
+    """Fill in the phases of unitaries; see `photonpu.mesh.reference.decompose`."""
     tiles, ports, _ = unitaries.shape
-    mzis = slot.size
-    theta, phi = np.empty((tiles, mzis)), np.empty((tiles, mzis))
-    psi = np.empty((tiles, ports))
-    steps = (left, pair, pivot, slot)
+    mzis = theta.shape[1]
     for block in prange(-(-tiles // LANES)):
         begin = block * LANES
         end = min(begin + LANES, tiles)
@@ -364,4 +362,33 @@ def decompose(
             store(last, i * LANES, arctan2_lanes(load(field, place + LANES), load(field, place)))
         results = theta[begin:end], phi[begin:end], psi[begin:end]
         _finish(steps, turned, phases, last, results)
-    return theta, phi, psi
+
+
+@jit()
+def places(unitaries: int, mzis: int, ports: int) -> tuple[Floats, Floats, Floats]:
+    """Return arrays for theta, phi and psi, in pages of ordinary size.
+
+    NumPy asks for huge ones, which a virtual machine may have to fetch from its host, each in
+    milliseconds.
+    """
+    return np.empty((unitaries, mzis)), np.empty((unitaries, mzis)), np.empty((unitaries, ports))
+
+
+def decompose_real(
+    orthogonals: Floats, left: Flags, pair: Ints, pivot: Ints, slot: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """Take real unitaries apart; see `photonpu.mesh.reference.decompose`."""
+    phases: tuple[Floats, Floats, Floats] = places(
+        len(orthogonals), slot.size, orthogonals.shape[1]
+    )
+    fill_real(orthogonals, (left, pair, pivot, slot), *phases)
+    return phases
+
+
+def decompose(
+    unitaries: Complexes, left: Flags, pair: Ints, pivot: Ints, slot: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """Take unitaries apart; see `photonpu.mesh.reference.decompose`."""
+    phases: tuple[Floats, Floats, Floats] = places(len(unitaries), slot.size, unitaries.shape[1])
+    fill(unitaries, (left, pair, pivot, slot), *phases)
+    return phases

@@ -25,6 +25,7 @@ from photonpu.simd import sqrt_doubles as root
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Longs = NDArray[np.int64]
 
 _CONTRACT = frozenset({"contract"})
 _ROUNDING = 2.0**-53
@@ -232,37 +233,46 @@ def _load(tiles: Floats, field: Floats, scales: Floats) -> None:
             for j in range(ports):
                 largest = max(largest, abs(tiles[t, i, j]))
         scales[t] = math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0.0 else 1.0
-        for i in range(ports):
+    for i in range(ports):
+        for t in range(len(tiles)):
             for j in range(ports):
                 field[(i * (ports + 1) + j) * LANES + t] = tiles[t, i, j] / scales[t]
 
 
 @jit(fastmath=_CONTRACT)
-def _unload(
-    left: Floats,
-    right: Floats,
-    diagonal: Floats,
-    lane: int,
-    factors: Floats,
-    values: Floats,
-) -> None:
-    """Copy one lane to V^H and U, singular values descending and not negative.
+def _sort(diagonal: Floats, lane: int, order: Longs, signs: Floats, values: Floats) -> None:
+    """Fill in one lane's singular values, descending, where they were, and their signs."""
+    for k in range(values.size):
+        values[k] = -abs(diagonal[k * LANES + lane])
+    order[:] = np.argsort(values, kind="mergesort")
+    for j in range(values.size):
+        d = diagonal[order[j] * LANES + lane]
+        signs[j] = -1.0 if d < 0.0 else 1.0
+        values[j] = abs(d)
 
-    Adding zero makes all zeros positive: idle sweeps may turn the sign of one.
+
+@jit(fastmath=_CONTRACT)
+def _unload(left: Floats, right: Floats, diagonal: Floats, factors: Floats, values: Floats) -> None:
+    """Copy V^H and U of each lane, singular values descending and not negative.
+
+    Adding zero makes all zeros positive: idle sweeps may turn the sign of one. Some rows of all
+    lanes are copied at a time, while they are in the cache.
     """
-    ports = values.size
-    negative = np.empty(ports)
-    for k in range(ports):
-        negative[k] = -abs(diagonal[k * LANES + lane])
-    order = np.argsort(negative, kind="mergesort")
-    for j in range(ports):
-        k = order[j]
-        values[j] = -negative[k]
-        sign = -1.0 if diagonal[k * LANES + lane] < 0.0 else 1.0
-        for i in range(ports):
-            place = (i * (ports + 1) + k) * LANES + lane
-            factors[0, j, i] = sign * right[place] + 0.0
-            factors[1, i, j] = left[place] + 0.0
+    tiles, ports = values.shape
+    orders, signs = np.empty((tiles, ports), dtype=np.int64), np.empty((tiles, ports))
+    for t in range(tiles):
+        _sort(diagonal, t, orders[t], signs[t], values[t])
+    row = (ports + 1) * LANES
+    for first in range(0, ports, LANES):
+        last = min(first + LANES, ports)
+        for t in range(tiles):
+            for j in range(ports):
+                place = orders[t, j] * LANES + t
+                for i in range(first, last):
+                    factors[t, 0, j, i] = signs[t, j] * right[i * row + place] + 0.0
+            for i in range(first, last):
+                for j in range(ports):
+                    factors[t, 1, i, j] = left[i * row + orders[t, j] * LANES + t] + 0.0
 
 
 @jit(parallel=True, fastmath=_CONTRACT)
@@ -288,10 +298,9 @@ def factor(tiles: Floats) -> tuple[Floats, Floats, Flags]:
         product(field, ports, taus[1], True, right)
         window = np.zeros(2 * LANES)
         _diagonalise(diagonals, ports, left, right, window)
+        _unload(left, right, diagonals[0], factors[begin:end], values[begin:end])
         for t in range(begin, end):
-            lane = t - begin
-            found[t] = window[LANES + lane] == 0.0
-            _unload(left, right, diagonals[0], lane, factors[t], values[t])
+            found[t] = window[LANES + t - begin] == 0.0
             for i in range(ports):
-                values[t, i] *= scales[lane]
+                values[t, i] *= scales[t - begin]
     return factors, values, found

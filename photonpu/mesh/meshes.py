@@ -18,7 +18,9 @@ Complexes = NDArray[np.complex128]
 Unitaries = NDArray[Any]
 
 
-def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
+def decompose(
+    unitaries: ArrayLike, topology: str = "clements", *, into: Phases | None = None
+) -> Phases:
     """Take unitary matrices apart into the phases of a mesh.
 
     On a universal mesh every unitary has phases: also the identity, permutations, and any other
@@ -35,6 +37,8 @@ def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
         (T, N, N) complex or real, N of 2 or more.
     topology
         A name in `MESHES`.
+    into
+        Contiguous arrays to fill in and to return; None for new ones.
 
     Returns
     -------
@@ -59,7 +63,11 @@ def decompose(unitaries: ArrayLike, topology: str = "clements") -> Phases:
         raise InputError(f"unitaries of shape {batch.shape}: decompose needs (tiles, N, N)")
     if not np.isfinite(batch).all():
         raise InputError("unitaries: some elements are NaN or infinite")
-    return mesh.decompose(batch)
+    found = mesh.decompose(batch, into)
+    if into is None or found is into:
+        return found
+    into.theta[...], into.phi[...], into.psi[...] = found.theta, found.phi, found.psi
+    return into
 
 
 def matrix(

@@ -50,7 +50,8 @@ class Topology:
     layout
         From the number of ports to the places of the interferometers.
     decompose
-        From unitaries (T, N, N), float64 or complex128, to phases.
+        From unitaries (T, N, N), float64 or complex128, to phases, which may go into arrays that
+        are handed in.
     universal
         Whether every unitary has phases; if not, `decompose` fits the nearest that it finds.
     third
@@ -69,7 +70,7 @@ class Topology:
     name: str
     summary: str
     layout: Callable[[int], Layout]
-    decompose: Callable[[Unitaries], Phases]
+    decompose: Callable[[Unitaries, Phases | None], Phases]
     universal: bool
     third: bool
     source: str
@@ -113,26 +114,29 @@ def _enter(topology: Topology) -> None:
     MESHES.register(topology.name)(topology)
 
 
-def _eliminate(build: Callable[[int], tuple[Layout, Elimination]], unitaries: Unitaries) -> Phases:
+def _eliminate(
+    build: Callable[[int], tuple[Layout, Elimination]], unitaries: Unitaries, into: Phases | None
+) -> Phases:
     """Take unitaries apart by the elimination that belongs to a layout."""
     from photonpu.mesh import kernels_elimination as kernels
 
     steps = build(unitaries.shape[1])[1]
     order = (steps.left, steps.pair, steps.pivot, steps.slot)
-    if np.iscomplexobj(unitaries):
-        return Phases(*kernels.decompose(unitaries, *order))
-    return Phases(*kernels.decompose_real(unitaries, *order))
+    found = into or Phases(*kernels.places(len(unitaries), steps.slot.size, unitaries.shape[1]))
+    fill = kernels.fill if np.iscomplexobj(unitaries) else kernels.fill_real
+    fill(unitaries, order, found.theta, found.phi, found.psi)
+    return found
 
 
-def _clements(unitaries: Unitaries) -> Phases:
-    return _eliminate(layouts.clements, unitaries)
+def _clements(unitaries: Unitaries, into: Phases | None = None) -> Phases:
+    return _eliminate(layouts.clements, unitaries, into)
 
 
-def _reck(unitaries: Unitaries) -> Phases:
-    return _eliminate(layouts.reck, unitaries)
+def _reck(unitaries: Unitaries, into: Phases | None = None) -> Phases:
+    return _eliminate(layouts.reck, unitaries, into)
 
 
-def _third(unitaries: Unitaries) -> Phases:
+def _third(unitaries: Unitaries, _: Phases | None = None) -> Phases:
     """Take unitaries apart for interferometers with a splitter before them."""
     from photonpu.mesh import kernels_correction as kernels
 
@@ -154,7 +158,7 @@ def _push_pull(topology: str, unitaries: Unitaries) -> Phases:
     return Phases(*kernels.with_push(frozen(one.theta), frozen(one.phi), frozen(one.psi), plan))
 
 
-def _diamond(unitaries: Unitaries) -> Phases:
+def _diamond(unitaries: Unitaries, _: Phases | None = None) -> Phases:
     """Set the triangle, and all outside of it to the bar state: light stays where it is."""
     triangle = _reck(unitaries)
     layout, slots = layouts.diamond(unitaries.shape[1])
@@ -164,7 +168,7 @@ def _diamond(unitaries: Unitaries) -> Phases:
     return Phases(theta, phi, triangle.psi)
 
 
-def _butterfly(unitaries: Unitaries) -> Phases:
+def _butterfly(unitaries: Unitaries, _: Phases | None = None) -> Phases:
     from photonpu.mesh import butterfly
 
     return Phases(*butterfly.fit(unitaries, MESHES["butterfly"].plan(unitaries.shape[1])))
@@ -208,7 +212,7 @@ _enter(
         "clements-symmetric",
         "rectangle of push-pull interferometers: half the voltage, less phase noise",
         lambda ports: layouts.clements(ports)[0],
-        lambda unitaries: _push_pull("clements-symmetric", unitaries),
+        lambda unitaries, _: _push_pull("clements-symmetric", unitaries),
         universal=True,
         third=False,
         source="Bell and Walmsley 2021, APL Photonics 6, 070804",
@@ -220,7 +224,7 @@ _enter(
         "clements-real",
         "rectangle of push-pull interferometers without phi: real matrices, half the shifters",
         lambda ports: layouts.clements(ports)[0],
-        lambda unitaries: _push_pull("clements-real", unitaries),
+        lambda unitaries, _: _push_pull("clements-real", unitaries),
         universal=True,
         third=False,
         source="Bell and Walmsley 2021, APL Photonics 6, 070804",

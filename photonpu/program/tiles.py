@@ -24,6 +24,7 @@ _PHASE_CHUNK = 256
 _CHUNK = 256  # tiles that are factored at once: their factors stay in the cache's reach
 
 Reals = NDArray[np.floating]
+Angles = tuple[Floats, Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +224,13 @@ def bank_all(
     """
     places = [place for part, _ in streams for place in part]
     count, mzis = len(places), mesh.MESHES[topology].layout(ports).mzis
-    theta, phi = np.empty((count, 2, mzis)), np.empty((count, 2, mzis))
-    psi, attenuator = np.empty((count, 2, ports)), np.empty((count, ports))
+    theta, phi, psi = _places(count, mzis, ports)
+    attenuator = np.empty((count, ports))
     scale, widest = np.empty(count), np.empty(count)
     missed = np.zeros(2)
     for part, tiles in _chunks([numbers for _, numbers in streams]):
         factors, values = singular_values(tiles)
-        theta[part], phi[part], psi[part] = phases_of(factors, topology)
+        phases_of(factors, topology, (theta[part], phi[part], psi[part]))
         if not mesh.MESHES[topology].universal:
             missed += _missed(tiles, (theta[part], phi[part], psi[part]), values, topology)
         scale[part] = size = values[:, 0]
@@ -276,32 +277,42 @@ def _chunks(parts: Sequence[Reals]) -> Iterator[tuple[slice, Floats]]:
         yield slice(first, first + waiting), np.concatenate(held, dtype=np.float64)
 
 
+def _places(tiles: int, mzis: int, ports: int) -> Angles:
+    """Return arrays for theta, phi and psi of both meshes of tiles."""
+    from photonpu.mesh import kernels_elimination
+
+    theta, phi, psi = kernels_elimination.places(2 * tiles, mzis, ports)
+    return theta.reshape(tiles, 2, mzis), phi.reshape(tiles, 2, mzis), psi.reshape(tiles, 2, ports)
+
+
 def phases_of(
-    factors: Floats | NDArray[np.complex128], topology: str
-) -> tuple[Floats, Floats, Floats]:
-    """Return theta, phi and psi of (T, 2, N, N) factors: V^H and U, real for a real mesh."""
-    if mesh.MESHES[topology].real:
-        return _real_phases(np.real(factors), topology)
+    factors: Floats | NDArray[np.complex128], topology: str, into: Angles | None = None
+) -> Angles:
+    """Return theta, phi and psi of (T, 2, N, N) factors: V^H and U, real for a real mesh.
+
+    They are (T, 2, K) and (T, 2, N), contiguous, those of `into` if it is given.
+    """
     tiles, _, ports, _ = factors.shape
-    found = mesh.decompose(factors.reshape(-1, ports, ports), topology)
-    theta, phi, psi = (
-        angles.reshape(tiles, 2, angles.shape[1]) for angles in (found.theta, found.phi, found.psi)
-    )
-    return theta, phi, psi
+    found = into or _places(tiles, mesh.MESHES[topology].layout(ports).mzis, ports)
+    if mesh.MESHES[topology].real:
+        _fill_real_phases(np.real(factors), topology, found)
+    else:
+        theta, phi, psi = (angles.reshape(2 * tiles, angles.shape[2]) for angles in found)
+        together = factors.reshape(-1, ports, ports)
+        mesh.decompose(together, topology, into=mesh.Phases(theta, phi, psi))
+    return found
 
 
-def _real_phases(factors: Floats, topology: str) -> tuple[Floats, Floats, Floats]:
-    """Return phases of (T, 2, N, N) real factors; only those of U leave signs to their outputs.
+def _fill_real_phases(factors: Floats, topology: str, into: Angles) -> None:
+    """Fill in phases of (T, 2, N, N) real factors; only those of U leave signs to their outputs.
 
     ``U diag(s) D V' = (U D) diag(s) V'``: signs D that the mesh of V^H cannot give move on.
     """
     first = mesh.decompose(factors[:, 0], topology)
     second = mesh.decompose(factors[:, 1] * np.cos(first.psi)[:, None, :], topology)
-    return (
-        np.stack([first.theta, second.theta], axis=1),
-        np.stack([first.phi, second.phi], axis=1),
-        np.stack([np.zeros_like(first.psi), second.psi], axis=1),
-    )
+    theta, phi, psi = into
+    theta[:, 0], phi[:, 0], psi[:, 0] = first.theta, first.phi, 0.0
+    theta[:, 1], phi[:, 1], psi[:, 1] = second.theta, second.phi, second.psi
 
 
 def _missed(
