@@ -83,18 +83,45 @@ def see(
     kept: Mapping[str, str],
     rule: Rule,
 ) -> Seen:
-    """Run the float network, place its nodes, and measure; its tensors are gone afterwards."""
+    """Run the float network, place its nodes, and measure; its tensors are gone afterwards.
+
+    Where shapes follow without a run, onnxruntime is asked for no more than what is measured.
+    """
     network = Profiler(graph)
-    first: Iterable[tuple[str, Array]] = network.run(samples[0])
-    if not network.lean:
-        first = tuple(first)
-    observed = observe(first)
+    foretold = network.foretold(samples[0])
+    first: Iterable[tuple[str, Array]] = ()
+    if foretold is None:
+        first = network.run(samples[0])
+        first = first if network.lean else tuple(first)
+        observed = observe(first)
+    else:
+        observed = Observed(
+            {name: told.shape for name, told in foretold.items()},
+            {name: told.dtype for name, told in foretold.items()},
+        )
     graph, held_batch = truly_free(graph, network, samples[0])
     layers, products = lowered(graph, machine, observed, choice, kept)
+    wanted = None
+    if foretold is not None:
+        wanted = {*graph.output_names, *(layer.product.input for layer in layers)}
+        wanted |= {name for pair in products for name in (pair.product.left, pair.product.right)}
+        first = tuple(network.run(samples[0], wanted))
+        observed = corrected(observed, first)
     again = samples if network.lean else samples[1:]
-    runs = chain([] if network.lean else [first], map(network.run, again))
+    runs = chain([] if network.lean else [first], (network.run(sample, wanted) for sample in again))
     found = measured(layers, products, runs, machine, rule)
     return Seen(graph, held_batch, observed, layers, products, *found)
+
+
+def corrected(foretold: Observed, values: Iterable[tuple[str, object]]) -> Observed:
+    """Return what was foretold, but what a run showed where there is something of it."""
+    shown = dict(values)
+    seen = observe(shown.items())
+    kept = foretold.shapes.keys() - shown.keys()
+    return Observed(
+        {name: foretold.shapes[name] for name in kept} | dict(seen.shapes),
+        {name: foretold.dtypes[name] for name in kept} | dict(seen.dtypes),
+    )
 
 
 def observe(values: Iterable[tuple[str, object]]) -> Observed:

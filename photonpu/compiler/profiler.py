@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,13 @@ Array = NDArray[np.generic]
 
 HELD_BYTES = 1 << 30  # of tensors that may be in memory at once; beyond, they go node by node
 _SINGLE = 4  # bytes
+_NAMES = "bool float16 int8 int16 int32 int64 uint8 uint16 uint32 uint64"
+#: onnxruntime's names of types that arrays have, too.
+_KINDS = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    **{f"tensor({name})": name for name in _NAMES.split()},
+}
 _NO_TENSORS = ("Sequence", "Optional", "Loop", "Scan", "If")  # in names of operators
 
 
@@ -35,6 +42,14 @@ class _Piece:
     inputs: tuple[str, ...]
     forgets: tuple[str, ...]
     session: onnxruntime.InferenceSession | None = None
+    gives: tuple[str, ...] = ()
+
+
+class Foretold(NamedTuple):
+    """Shape and type of a tensor."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
 class Profiler:
@@ -60,8 +75,37 @@ class Profiler:
         groups = [(node,) for node in graph.nodes] if self.lean else [graph.nodes]
         self._pieces = list(_pieces(graph, groups))
 
-    def run(self, sample: Feeds) -> Iterator[tuple[str, Array]]:
-        """Yield every tensor of the network for one sample by its name, the sample first.
+    def foretold(self, sample: Feeds) -> dict[str, Foretold] | None:
+        """Return shape and type of every tensor for one sample, if they follow without a run.
+
+        Raises
+        ------
+        ModelError
+            onnxruntime refuses the network.
+        """
+        if self.lean or not self._graph.nodes:
+            return None
+        (piece,) = self._pieces
+        values = {name: np.asarray(value) for name, value in sample.items()}
+        found = {name: Foretold(value.shape, value.dtype) for name, value in values.items()}
+        for told in self._session(piece, values, _written(piece), fixed=True).get_outputs():
+            kind = _KINDS.get(told.type)
+            if kind is None or not all(isinstance(size, int) for size in told.shape):
+                return None
+            found[told.name] = Foretold(tuple(told.shape), np.dtype(kind))
+        return found
+
+    def run(
+        self, sample: Feeds, only: Collection[str] | None = None
+    ) -> Iterator[tuple[str, Array]]:
+        """Yield the tensors of the network for one sample by their names, the sample first.
+
+        Parameters
+        ----------
+        sample
+            The network's inputs.
+        only
+            Names of those that are asked for, where all can be held together; None for all.
 
         Raises
         ------
@@ -71,13 +115,16 @@ class Profiler:
         values: dict[str, Any] = dict(sample)
         yield from sample.items()
         for piece in self._pieces:
-            if piece.session is None:
-                piece.session = self._load(piece, values)
-            names = [name for node in piece.nodes for name in node.writes]
+            names = _written(piece)
+            if only is not None and not self.lean:
+                names = tuple(name for name in names if name in only)
+            if piece.session is None or not set(names) <= set(piece.gives):
+                piece.session, piece.gives = self._session(piece, values, names), names
             feeds = {name: values[name] for name in piece.inputs}
-            feeds.update(segments.apart(self._graph, piece.nodes))
+            feeds.update(_streamed(self._graph, piece.nodes))
+            feeds.update(segments.apart(_light(self._graph, piece.nodes), piece.nodes))
             try:
-                found = piece.session.run(names, feeds)
+                found = piece.session.run(list(names), feeds)
             except Exception as error:  # onnxruntime's own errors have no other common root
                 raise ModelError(
                     f"onnxruntime cannot run the network: {checks.first_line(error)}"
@@ -89,23 +136,54 @@ class Profiler:
             for name in piece.forgets:
                 values.pop(name, None)
 
-    def _load(self, piece: _Piece, values: Feeds) -> onnxruntime.InferenceSession:
+    def _session(
+        self, piece: _Piece, values: Feeds, outputs: tuple[str, ...], *, fixed: bool = False
+    ) -> onnxruntime.InferenceSession:
+        """Load nodes; `fixed` says whether their inputs have the sizes of `values` only."""
+        import numba
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = numba.get_num_threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.enable_cpu_mem_arena = not self.lean
-        dtypes = {name: np.asarray(values[name]).dtype for name in piece.inputs}
-        outputs = tuple(name for node in piece.nodes for name in node.writes)
-        model = segments.model(self._graph, piece.nodes, piece.inputs, outputs, dtypes)
+        arrays = {name: np.asarray(values[name]) for name in piece.inputs}
+        arrays.update(_streamed(self._graph, piece.nodes))
+        model = segments.model(
+            _light(self._graph, piece.nodes),
+            piece.nodes,
+            tuple(arrays),
+            outputs,
+            {name: array.dtype for name, array in arrays.items()},
+            {name: array.shape for name, array in arrays.items()} if fixed else None,
+        )
         try:
             return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # as above
             raise ModelError(
                 f"onnxruntime cannot load the network: {checks.first_line(error)}"
             ) from error
+
+
+def _written(piece: _Piece) -> tuple[str, ...]:
+    """Return the names of all tensors that a piece gives."""
+    return tuple(name for node in piece.nodes for name in node.writes)
+
+
+def _streamed(graph: Graph, nodes: Iterable[Node]) -> dict[str, Array]:
+    """Return the weights of convolutions: given as inputs, onnxruntime takes them as they lie."""
+    names = [node.inputs[1] for node in nodes if node.op == "Conv" and not node.domain]
+    held = {name: graph.constants[name] for name in names if name in graph.constants}
+    return {name: value for name, value in held.items() if value.dtype == np.float32}
+
+
+def _light(graph: Graph, nodes: Iterable[Node]) -> Graph:
+    """Return a graph without the constants that are `_streamed`."""
+    streamed = _streamed(graph, nodes)
+    constants = {name: value for name, value in graph.constants.items() if name not in streamed}
+    return replace(graph, constants=constants)
 
 
 def _tensor_bytes(graph: Graph) -> int:

@@ -131,6 +131,7 @@ def model(
     inputs: Sequence[str],
     outputs: Sequence[str],
     dtypes: Mapping[str, np.dtype[Any]],
+    sizes: Mapping[str, Sequence[int]] | None = None,
 ) -> bytes:
     """Write nodes as an ONNX model of their own.
 
@@ -144,6 +145,8 @@ def model(
         Names of the tensors it takes and gives; sizes of axes stay open.
     dtypes
         Element types of the inputs; of the outputs too where they are known.
+    sizes
+        Of inputs whose sizes are to be fixed all the same.
 
     Returns
     -------
@@ -159,7 +162,7 @@ def model(
     import onnx
     from onnx import helper, numpy_helper
 
-    nodes = tuple(nodes)
+    nodes, sizes = tuple(nodes), sizes or {}
     for name in inputs:
         if name not in dtypes:
             raise UnsupportedModelError(
@@ -176,7 +179,7 @@ def model(
             node=[proto for node in nodes for proto in _protos(graph, node)],
             initializer=[numpy_helper.from_array(graph.constants[n], n) for n in constants],
             input=[
-                *(_value(graph, name, dtypes) for name in inputs),
+                *(_value(graph, name, dtypes, sizes.get(name)) for name in inputs),
                 *(_constant_value(name, value) for name, value in large.items()),
             ],
             output=[_value(graph, name, dtypes) for name in outputs],
@@ -219,8 +222,13 @@ def _inner_domains(proto: onnx.NodeProto) -> list[str]:
     return found
 
 
-def _value(graph: Graph, name: str, dtypes: Mapping[str, np.dtype[Any]]) -> onnx.ValueInfoProto:
-    """Describe a tensor: its type if it is known, its number of axes if that is, no sizes."""
+def _value(
+    graph: Graph,
+    name: str,
+    dtypes: Mapping[str, np.dtype[Any]],
+    sizes: Sequence[int] | None = None,
+) -> onnx.ValueInfoProto:
+    """Describe a tensor: its type and its number of axes if they are known, sizes if given."""
     import onnx
     from onnx import helper
 
@@ -229,6 +237,8 @@ def _value(graph: Graph, name: str, dtypes: Mapping[str, np.dtype[Any]]) -> onnx
     kind = np.dtype(dtypes[name])
     text = kind.kind in "OUS"
     element = onnx.TensorProto.STRING if text else helper.np_dtype_to_tensor_dtype(kind)
+    if sizes is not None:
+        return helper.make_tensor_value_info(name, element, sizes)
     axes = [None] * len(graph.shapes[name]) if name in graph.shapes else None
     return helper.make_tensor_value_info(name, element, axes)
 
