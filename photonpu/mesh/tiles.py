@@ -230,6 +230,7 @@ def single_matrices(
     cores = kernels_lanes.cores(known, actual, errors)
     plan = _plan(chip.ports, machine, sources, programmed or machine.mesh.correction == "none")
     couplings = _couplings(chip.ports, machine, sources)
+    chained = kernels_singles.chains_of(plan, chip.ports, errors.gain)
 
     def make(theta: Floats, phi: Floats, psi: Floats, attenuator: Floats, core: Ints) -> Singles:
         _check(theta, phi, psi, attenuator, core, chip)
@@ -243,6 +244,7 @@ def single_matrices(
             cores,
             errors,
             plan,
+            chained,
             *couplings,
             scale,
             np.empty((len(core), chip.ports, chip.ports), np.float32),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ Longs = NDArray[np.int64]
 
 LANES = 16  # as `photonpu.simd.LANES`; this module stays free of Numba
 PANEL = 64
+_LAYOUTS = 256  # a hundred bytes for each tile
 _LARGEST = float(np.finfo(np.float32).max)
 QUANTITIES = 5  # registers of lanes for a register of outputs
 
@@ -96,10 +98,9 @@ def panels(
     from photonpu.simulator import kernels_panels
 
     chosen = slice(*tiles)
-    row, rows, column, columns = (
-        of[chosen].astype(np.int64) for of in (bank.row, bank.rows, bank.column, bank.columns)
-    )
-    panel, group, piece, spans = _layout(row, rows, column, columns)
+    places = (bank.row, bank.rows, bank.column, bank.columns)
+    kept = _kept_layout(*(of[chosen].astype(np.int64).tobytes() for of in places))
+    panel, group, piece, spans = (array.copy() for array in kept)
     panel[:, 6] += number
     share = None if share is None else share[chosen]
     gain, ends = _ends(bank, chosen, input_range, receiver, share)
@@ -138,6 +139,13 @@ def _ends(
         ends[3] = floor + ranged
         ends[4] = 0.0 if share is None else share
     return gain, ends
+
+
+@lru_cache(maxsize=_LAYOUTS)
+def _kept_layout(*places: bytes) -> tuple[Longs, Longs, Longs, Longs]:
+    """Return `_layout` of numbers as bytes, which is the same for all chips."""
+    row, rows, column, columns = (np.frombuffer(of, np.int64) for of in places)
+    return _layout(row, rows, column, columns)
 
 
 def _layout(

@@ -123,10 +123,7 @@ class Session:
         self.chip = chip
         self.transfers = transfers = programming(on_tiles, chip, acting)
         self.receiver = receiver = Receiver.of(self.machine, self.strengths, chip, seed, sampling)
-        self._layers = {
-            step.name: streaming.layer(program.tiles, step, transfers, receiver)
-            for step in program.photonic_steps
-        }
+        self._layers = streaming.layers(program.tiles, program.photonic_steps, transfers, receiver)
         self._reprogrammed = reprogram.layers(program, self.machine, chip, self.strengths, receiver)
         if hosts is None:
             lean = memory.lean(self._needs, memory_limit_mb)

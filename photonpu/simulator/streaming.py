@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -31,6 +31,7 @@ Singles = NDArray[np.float32]
 #: Parts of the input, index of its first sample, bytes that a slab of it may take, and memory for
 #: fields and for the output; to the output, (batch, out_channels, *spatial).
 Run = Callable[[Sequence[Part], int, int, Buffers, Buffers], Singles]
+_TOGETHER_BYTES = 1 << 23  # of matrices of small layers, which are made together
 _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
 
 
@@ -55,20 +56,20 @@ class Matrix:
         return cls(tiles, _sampling(tiles, receiver))
 
 
-def layer(
+def layers(
     bank: TileBank,
-    step: PhotonicStep,
+    steps: Sequence[PhotonicStep],
     transfers: Callable[[TileBank], Transfer],
     receiver: Receiver,
-) -> Run:
-    """Prepare a step for running.
+) -> dict[str, Run]:
+    """Prepare steps for running.
 
     Parameters
     ----------
     bank
         The program's tiles.
-    step
-        The step.
+    steps
+        The steps.
     transfers
         Gives what tiles do to vectors on one chip, as `photonpu.simulator.transfer.transfer`.
     receiver
@@ -76,18 +77,42 @@ def layer(
 
     Returns
     -------
-    callable
-        As `run`, with the step given.
+    dict
+        For each step by name a callable: `run`, with the step given.
     """
-    packed = []
-    for first, last in step.tiles:
-        tiles = part(bank, first, last)
-        span, found = (0, len(tiles)), transfers(tiles)
-        packed.append(
-            panels(tiles, found.matrices, span, step.input_range, receiver, first, found.share)
-        )
-    matrices = tuple(Matrix.of(tiles, receiver) for tiles in packed)
-    return partial(run, step=step, matrices=matrices, receiver=receiver)
+    packed: dict[str, list[Matrix]] = {step.name: [] for step in steps}
+    spans = [(step, first, last) for step in steps for first, last in step.tiles]
+    for group in _neighbours(spans, _TOGETHER_BYTES // (4 * bank.psi.shape[2] ** 2)):
+        begin, end = group[0][1], group[-1][2]
+        tiles = part(bank, begin, end)
+        found = transfers(tiles)
+        for step, first, last in group:
+            span = first - begin, last - begin
+            share = found.share
+            packed[step.name].append(
+                Matrix.of(
+                    panels(tiles, found.matrices, span, step.input_range, receiver, first, share),
+                    receiver,
+                )
+            )
+    return {
+        step.name: partial(run, step=step, matrices=tuple(packed[step.name]), receiver=receiver)
+        for step in steps
+    }
+
+
+def _neighbours(
+    spans: Iterable[tuple[PhotonicStep, int, int]], most: int
+) -> Iterator[list[tuple[PhotonicStep, int, int]]]:
+    """Yield spans of tiles that follow each other, together so many tiles unless one has more."""
+    group: list[tuple[PhotonicStep, int, int]] = []
+    for step, first, last in spans:
+        if group and (first != group[-1][2] or last - group[0][1] > most):
+            yield group
+            group = []
+        group.append((step, first, last))
+    if group:
+        yield group
 
 
 def part(bank: TileBank, first: int, last: int) -> TileBank:

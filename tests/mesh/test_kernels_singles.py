@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from photonpu import mesh, simd
 from photonpu.hardware import Chip, Machine
 from photonpu.jit import jit
-from photonpu.mesh import kernels_lanes, kernels_moves, kernels_singles, reference
+from photonpu.mesh import (
+    kernels_chains,
+    kernels_lanes,
+    kernels_moves,
+    kernels_singles,
+    kernels_turns,
+    reference,
+)
 from photonpu.mesh.crosstalk import no_couplings
 from photonpu.mesh.tiles import groups_of, single_matrices
 from photonpu.mesh.topologies import MESHES
@@ -27,12 +34,29 @@ ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "dead", "imbal
 @jit()
 def turns(x: NDArray[np.float64], double: NDArray[np.float64], single: NDArray[np.float32]) -> None:
     """Fill sine and cosine in both precisions."""
-    sine, cosine = kernels_lanes.sincos_lanes(simd.load_doubles(x, 0))
+    sine, cosine = kernels_turns.sincos_lanes(simd.load_doubles(x, 0))
     simd.store(double, 0, sine)
     simd.store(double, LANES, cosine)
-    short_sine, short_cosine = kernels_lanes.turn_lanes(simd.load_doubles(x, 0))
+    simd.store(double, 2 * LANES, kernels_turns.cosine_lanes(simd.load_doubles(x, 0)))
+    short_sine, short_cosine = kernels_turns.turn_lanes(simd.load_doubles(x, 0))
     simd.store(single, 0, short_sine)
     simd.store(single, LANES, short_cosine)
+
+
+@jit()
+def arcs(x: NDArray[np.float64], angle: NDArray[np.float64]) -> None:
+    """Fill angles of tangents."""
+    simd.store(angle, 0, kernels_turns.arctan_lanes(simd.load_doubles(x, 0)))
+
+
+@jit()
+def collected(
+    numbers: NDArray[np.float64], places: NDArray[np.int64], result: NDArray[np.float64]
+) -> None:
+    """Write eight numbers of each of eight rows across, from the third number on."""
+    kernels_moves.collect_doubles(
+        simd.address(numbers), simd.address(places), 2, simd.address(result)
+    )
 
 
 @jit()
@@ -57,12 +81,69 @@ def across(
 def test_sines_of_lanes_agree_with_numpy() -> None:
     for start in np.linspace(-20.0, 20.0, 401):
         x = start + np.linspace(0.0, 0.1, LANES)
-        double, single = np.empty((2, LANES)), np.empty((2, LANES), np.float32)
+        double, single = np.empty((3, LANES)), np.empty((2, LANES), np.float32)
 
         turns(x, double.reshape(-1), single.reshape(-1))
 
-        npt.assert_allclose(double, [np.sin(x), np.cos(x)], rtol=0, atol=4e-16)
+        npt.assert_allclose(double[:2], [np.sin(x), np.cos(x)], rtol=0, atol=4e-16)
+        npt.assert_allclose(double[2], np.cos(x), rtol=0, atol=2e-15)
         npt.assert_allclose(single, [np.sin(x), np.cos(x)], rtol=0, atol=1e-7)
+
+
+def test_angles_of_tangents_agree_with_numpy() -> None:
+    for start in np.linspace(-1.0, 0.9, 201):
+        x, angle = start + np.linspace(0.0, 0.1, LANES), np.empty(LANES)
+
+        arcs(x, angle)
+
+        npt.assert_allclose(angle, np.arctan(x), rtol=0, atol=2e-13)
+
+
+def test_numbers_that_are_collected_lie_across() -> None:
+    numbers, places = np.arange(400.0), np.array([0, 30, 7, 100, 60, 301, 200, 11])
+    result = np.empty((8, LANES))
+
+    collected(numbers, places, result)
+
+    npt.assert_array_equal(result, places + 2 + np.arange(8)[:, None])
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 100])
+@pytest.mark.parametrize("ports", [2, 3, 8, 17])
+@pytest.mark.parametrize("topology", ["clements", "reck", "diamond", "butterfly"])
+def test_chains_let_light_meet_all_that_it_reaches_in_order(
+    topology: str, ports: int, most: int
+) -> None:
+    if topology == "butterfly" and ports & (ports - 1):
+        pytest.skip("a butterfly has a power of two ports")
+    plan = MESHES[topology].plan(ports, 0.0, 0.0, False)
+    mzis, inputs = len(plan.row), 4
+
+    found = kernels_chains.chains(plan, ports, inputs, most)
+
+    assert sorted(found.place) == list(range(mzis))
+    order = np.argsort(found.place)
+    arms = [{m, p} for m, p in zip(plan.row, plan.partner, strict=True)]
+    everywhere = len(found.bounds) - 1
+    for block in range(everywhere + 1):
+        lit = np.zeros(plan.waveguides, np.bool_)
+        lit[block * inputs : min(ports, (block + 1) * inputs)] = True
+        lit[:ports] |= block == everywhere
+        seen: list[int] = []
+        for first, links in found.run[found.bounds[block, 0] : found.bounds[block, -1]]:
+            piece = order[first : first + 1 + 2 * links].copy()
+            piece[1:] = piece[1:].reshape(-1, 2)[:, ::-1].reshape(-1)  # a joint is met last
+            for k in piece:
+                behind = [j for j in seen if j > k and arms[j] & arms[k]]
+                assert not behind
+                seen.append(k)
+        assert len(set(seen)) == len(seen)
+        for k in range(mzis):
+            if lit[plan.row[k]] or lit[plan.partner[k]]:
+                lit[plan.row[k]] = lit[plan.partner[k]] = True
+                assert k in seen
+    assert list(found.ends) == sorted(set(found.ends))
+    assert found.ends[-1] == mzis
 
 
 def test_lanes_that_are_stored_across_lie_in_order() -> None:
@@ -135,6 +216,7 @@ def test_tile_singles_agree_with_the_reference(
         kernels_lanes.cores(known, actual, errors),
         errors,
         plan,
+        kernels_singles.chains_of(plan, ports, errors.gain),
         within,
         line,
         2.0,

@@ -18,7 +18,7 @@ import photonpu
 from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, LinkBudget, Machine
 from photonpu.registry import UnknownNameError
-from photonpu.simulator import NOISES, PhotonicMatrix, Session
+from photonpu.simulator import NOISES, PhotonicMatrix, Session, streaming, transfer
 from photonpu.simulator.receiver import SAMPLINGS
 from photonpu.simulator.strengths import sources
 
@@ -268,6 +268,33 @@ def test_a_rectifier_leaves_what_is_read_again_as_it_was(outputs: str) -> None:
     expected = [np.maximum(x @ a, 0) @ b, x @ a]
     for got, want in zip(found, expected, strict=False):
         npt.assert_allclose(got, want, atol=1e-5)
+
+
+def test_layers_whose_tiles_are_made_together_have_the_bits_of_layers_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 17]>
+        net (float[n, 5] x) => (float[n, 4] z, float[n, 6] y) <float[5, 6] a = {{{numbers(30)}}},
+        float[6, 4] b = {{{numbers(24)}}}> {{ y = MatMul(x, a)  z = MatMul(y, b) }}"""
+    )
+    x = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    program = photonpu.compile(model, MACHINE.override({"mesh.ports": 4}), calibration=x)
+    asked = []
+    made = transfer.Transfer.__init__
+
+    def counted(self: transfer.Transfer, matrices: np.ndarray, share: None) -> None:
+        asked.append(len(matrices))
+        made(self, matrices, share)
+
+    monkeypatch.setattr(transfer.Transfer, "__init__", counted)
+    together = Session(program, chip=1).run(None, {"x": x})
+    monkeypatch.setattr(streaming, "_TOGETHER_BYTES", 0)
+    alone = Session(program, chip=1).run(None, {"x": x})
+
+    assert asked == [6, 4, 2]
+    for one, other in zip(together, alone, strict=True):
+        npt.assert_array_equal(one, other)
 
 
 def numbers(count: int) -> str:
