@@ -7,6 +7,7 @@ histograms where the rule of `photonpu.compiler.ranges` asks for more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ Array = NDArray[np.generic]
 Feeds = Mapping[str, Array]
 
 SAMPLES = 16  # of the calibration data that are used, evenly spaced
+DRAWN = 2**26  # numbers of an input at most, where nobody gives any: drawing takes 40 bytes each
 VECTORS = 1024  # of each sample that give a layer's partial sums, evenly spaced
 _COPIED = 1 << 24  # elements of a tensor that may be copied whole
 
@@ -69,7 +71,8 @@ def feeds(
     Raises
     ------
     InputError
-        A name, a shape or a type does not fit, or the data hold NaN or infinity.
+        A name, a shape or a type does not fit, the data hold NaN or infinity, or an input without
+        any is too large to be drawn.
     """
     if calibration is None:
         for info in inputs:  # before any is drawn, for they may be large
@@ -77,6 +80,12 @@ def feeds(
                 raise InputError(
                     f"input '{info.name}' is {info.dtype}: give calibration= samples of it, "
                     "random numbers would mean nothing"
+                )
+            count = math.prod(_sample_shape(info))
+            if count > DRAWN:
+                raise InputError(
+                    f"input '{info.name}' has {count} numbers and {DRAWN} are the most that are "
+                    "drawn: give calibration= samples of it"
                 )
         return [{info.name: _default(info, index) for index, info in enumerate(inputs)}]
     if not isinstance(calibration, Mapping):
@@ -104,8 +113,12 @@ def feeds(
 
 def _default(info: TensorInfo, index: int) -> Array:
     """Return a sample of standard normal numbers in the shape and type of an input."""
-    shape = tuple(size if isinstance(size, int) else 1 for size in info.shape)
-    return keyed.normal_array(0, index, shape=shape).astype(info.dtype)
+    return keyed.normal_array(0, index, shape=_sample_shape(info)).astype(info.dtype)
+
+
+def _sample_shape(info: TensorInfo) -> tuple[int, ...]:
+    """Return the shape of one sample of an input."""
+    return tuple(size if isinstance(size, int) else 1 for size in info.shape)
 
 
 def _samples(info: TensorInfo, data: Array) -> Iterator[Array]:

@@ -311,3 +311,11 @@ def test_an_input_that_needs_samples_is_refused_before_any_is_drawn(
     model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
     with pytest.raises(InputError, match="input 'sizes' is int64: give calibration= samples of it"):
         photonpu.compile(model)
+
+
+def test_an_input_too_large_to_be_drawn_is_refused_before_any_is() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    model = networks.network(nodes, {"x": [1, 2**27]}, {"y": 2})
+
+    with pytest.raises(InputError, match="'x' has 134217728 numbers and 67108864 are the most"):
+        photonpu.compile(model)

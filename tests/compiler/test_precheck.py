@@ -329,6 +329,29 @@ def test_a_weight_for_other_channels_is_refused_before_any_input_is_drawn(
         reader.read(proto)
 
 
+@pytest.mark.parametrize(
+    ("op", "channels", "weight"),
+    [
+        ("Conv", 0, (4, 0, 3, 3)),
+        ("Conv", 2, (0, 2, 3, 3)),
+        ("ConvTranspose", 0, (0, 4, 3, 3)),
+        ("ConvTranspose", 2, (2, 0, 3, 3)),
+    ],
+)
+def test_a_convolution_without_channels_is_refused(
+    op: str, channels: int, weight: tuple[int, ...]
+) -> None:
+    # onnxruntime finds out when it runs.
+    proto = network(
+        [node(op, ["x", "w"], ["y"])],
+        {"x": [1, channels, 8, 8]},
+        {"y": 4},
+        {"w": np.zeros(weight, np.float32)},
+    )
+    with pytest.raises(ModelError, match=rf"'it' \({op}\): its weight has the shape \(.*\), and"):
+        reader.read(proto)
+
+
 def test_a_model_without_outputs_is_refused() -> None:
     proto = of(node("Relu", ["x"], ["y"]))
     del proto.graph.output[:]

@@ -58,7 +58,7 @@ def _quantised(call: Call) -> Shape | None:
 
 
 def _check_channels(call: Call, index: int, axis: int, groups: int) -> None:
-    """Refuse a weight for other channels: onnxruntime tells once it runs, on whatever input."""
+    """Refuse a weight for other channels or none: onnxruntime tells once it runs, on any input."""
     data, weight = call.fact(0), call.fact(index)
     shape, taken = call.shape(0), call.shape(index)
     if data is None or weight is None or not (data.exact and weight.exact):
@@ -67,6 +67,11 @@ def _check_channels(call: Call, index: int, axis: int, groups: int) -> None:
         return  # onnxruntime's own have channels in other places
     if shape is None or taken is None or len(shape) < 3 or len(taken) < 3:
         return
+    if 0 in taken[:2]:
+        raise ModelError(
+            f"{where(call.node)}: its weight has the shape {taken}, and with it no channels; "
+            "export the model again"
+        )
     given, wanted = shape[1], taken[axis]
     if given is not None and wanted is not None and given != wanted * groups:
         raise ModelError(
