@@ -297,9 +297,12 @@ def test_a_photodiode_s_effective_bits_are_those_of_its_currents(
     assert effective_bits(snr_db) == pytest.approx(enob, abs=0.02)
 
 
+@pytest.mark.parametrize("readout", ["homodyne", "direct"])
 @pytest.mark.parametrize("bits", [4, 6, 8])
-def test_the_detectors_have_the_effective_bits_that_the_laser_was_sized_for(bits: int) -> None:
-    machine = MACHINE.override({"converters.adc_bits": bits})
+def test_the_detectors_have_the_effective_bits_that_the_laser_was_sized_for(
+    bits: int, readout: str
+) -> None:
+    machine = MACHINE.override({"converters.adc_bits": bits, "detector.readout": readout})
     x = np.ones((8, 20_000), np.float32)
 
     y = PhotonicMatrix(np.eye(8), machine, noise=("shot", "dark", "thermal")) @ x
