@@ -90,7 +90,8 @@ def _splits(sines: Floats) -> Floats:
     result[..., 1] = 0.5 * inverse
     result[..., 2] = (0.5 - s_minus**2) * inverse
     bar, cross = s_plus / c_minus, s_minus / c_plus
-    bar[bar == 0.0] = _HARDLY_ANY
+    bar[np.abs(bar) < -_HARDLY_ANY] = _HARDLY_ANY
+    cross[np.abs(cross) < -_HARDLY_ANY] = 0.0
     result[..., 3], result[..., 4] = bar, 1.0 / bar
     result[..., 5] = cross
     result[..., 6] = np.divide(1.0, cross, out=np.zeros_like(cross), where=cross != 0.0)
