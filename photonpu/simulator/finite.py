@@ -80,8 +80,6 @@ def sure(
     PhotonpuWarning
         It is clipped to less than a thousandth.
     """
-    if not math.isfinite(largest) and source.maker is not None:
-        product(source.maker, x)
     if not math.isfinite(largest):
         raise InputError(
             f"node '{step.name}' ({step.op}): its input '{source.name}' holds NaN or infinity; "
@@ -109,9 +107,20 @@ def product(step: Step, y: NDArray[np.float32]) -> NDArray[np.float32]:
     InputError
         It overflows single precision.
     """
-    if not math.isfinite(kernels_layout.peak(y)):
+    bounded(step, kernels_layout.peak(y))
+    return y
+
+
+def bounded(step: Step, largest: float) -> None:
+    """Make sure that what a step gives for finite inputs is finite, by its largest magnitude.
+
+    Raises
+    ------
+    InputError
+        It overflows single precision.
+    """
+    if not math.isfinite(largest):
         raise InputError(
             f"node '{step.name}' ({step.op}): its output is beyond single precision, 3.4e38; "
             "scale the data or the weights down"
         )
-    return y

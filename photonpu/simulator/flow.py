@@ -1,8 +1,7 @@
 """How tensors go from step to step of a program with the fewest passes over memory.
 
 A digital step that only rectifies, or only joins channels, for steps on the mesh alone, does not
-run: what lays out their inputs does it on the way. That also looks for what is no number, so that
-products which nobody else reads need no look of their own.
+run: what lays out their inputs does it on the way.
 """
 
 from __future__ import annotations
@@ -23,13 +22,10 @@ class Source:
         The tensor's name.
     rectified
         Whether its negative numbers count as zeros.
-    maker
-        The step whose product it is, where nobody looked at that yet; None for others.
     """
 
     name: str
     rectified: bool = False
-    maker: PhotonicStep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +42,6 @@ class Flow:
         Names of those that only rectify what nobody reads after them: in its own place.
     kept
         Names of the products that may lie in memory which later tensors use again.
-    unseen
-        Names of those that are looked at only where they are laid out.
     unread
         For each step, by its index, the tensors that nobody reads after it.
     """
@@ -56,7 +50,6 @@ class Flow:
     skipped: Mapping[str, HostStep]
     rectifiers: frozenset[str]
     kept: frozenset[str]
-    unseen: frozenset[str]
     unread: Mapping[int, tuple[str, ...]]
 
 
@@ -70,19 +63,13 @@ def flow(program: Program) -> Flow:
         if _skips(step, readers) and not outside.intersection(step.outputs)
     }
     products = {step.output: step for step in program.photonic_steps if step.output not in outside}
-    unseen = {
-        name: step
-        for name, step in products.items()
-        if name in readers
-        and all(isinstance(s, PhotonicStep) or _first(s) in skipped for s in readers[name])
-    }
 
     def sources(step: PhotonicStep) -> tuple[Source, ...]:
         """Return of what the input of a step is made."""
         host = skipped.get(step.input)
         names = (step.input,) if host is None else host.inputs
         rectified = host is not None and _is(host, "Relu")
-        return tuple(Source(name, rectified, unseen.get(name)) for name in names)
+        return tuple(Source(name, rectified) for name in names)
 
     found = {step.name: sources(step) for step in program.photonic_steps}
 
@@ -107,7 +94,6 @@ def flow(program: Program) -> Flow:
         skipped=skipped,
         rectifiers=frozenset(rectifiers),
         kept=frozenset(products.keys() - handed_out),
-        unseen=frozenset(unseen),
         unread=unread,
     )
 

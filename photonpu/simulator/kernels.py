@@ -12,7 +12,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.simd import DOUBLE_LANES, LANES, address, keep, load_eights, store, transposed
+from photonpu.simd import LANES, address, keep
 from photonpu.simulator.kernels_detection import (
     QUANTITIES,
     collect,
@@ -22,6 +22,8 @@ from photonpu.simulator.kernels_detection import (
     multiply,
     spread_out,
 )
+from photonpu.simulator.kernels_handout import FOUND, hand_out, largest
+from photonpu.simulator.kernels_layout import coder_of
 from photonpu.simulator.kernels_normal import DRAWN, TOGETHER, schedule
 from photonpu.simulator.kernels_product import PRODUCT
 
@@ -87,61 +89,6 @@ def _block(
                 collect(sums, count, lanes, scale, levels, total, at, stride)
 
 
-@jit()
-def _hand_out(
-    total: Singles,
-    vectors: tuple[int, int],
-    begin: int,
-    stride: int,
-    place: Longs,
-    lead: int,
-    row: Longs,
-    bias: Singles,
-    out: Singles,
-) -> None:
-    """Write totals, which start with vector `begin`, to their places: neighbours together."""
-    first, end = vectors
-    whole = row.size - row.size % DOUBLE_LANES
-    source, target = address(total), address(out)
-    while first < end:
-        step = place[first + 1 - lead] - place[first - lead] if first + 1 < end else 1
-        last = first + 1
-        while last < end and place[last - lead] - place[last - 1 - lead] == step:
-            last += 1
-        at, start = (first - begin) * stride, place[first - lead]
-        for v in range(0, last - first, DOUBLE_LANES):
-            square = step == 1 and v + DOUBLE_LANES <= last - first
-            for j in range(0, whole if square else 0, DOUBLE_LANES):
-                y = at + v * stride + j
-                offset = load_eights(bias, j)
-                columns = transposed(
-                    (
-                        load_eights(source, y) + offset,
-                        load_eights(source, y + stride) + offset,
-                        load_eights(source, y + 2 * stride) + offset,
-                        load_eights(source, y + 3 * stride) + offset,
-                        load_eights(source, y + 4 * stride) + offset,
-                        load_eights(source, y + 5 * stride) + offset,
-                        load_eights(source, y + 6 * stride) + offset,
-                        load_eights(source, y + 7 * stride) + offset,
-                    )
-                )
-                store(target, start + v + row[j], columns[0])
-                store(target, start + v + row[j + 1], columns[1])
-                store(target, start + v + row[j + 2], columns[2])
-                store(target, start + v + row[j + 3], columns[3])
-                store(target, start + v + row[j + 4], columns[4])
-                store(target, start + v + row[j + 5], columns[5])
-                store(target, start + v + row[j + 6], columns[6])
-                store(target, start + v + row[j + 7], columns[7])
-            few = min(DOUBLE_LANES, last - first - v)
-            for j in range(whole if square else 0, row.size):
-                y, place_of = at + v * stride + j, start + v * step + row[j]
-                for i in range(few):
-                    out[place_of + i * step] = total[y + i * stride] + bias[j]
-        first = last
-
-
 @jit(parallel=True)
 def stream(
     field: Singles,
@@ -157,12 +104,14 @@ def stream(
     receiver: tuple[float, float, bool],
     sampling: int,
     key: Words,
+    coder: tuple[float, float, bool],
     out: Singles,
-) -> None:
+) -> tuple[float, float]:
     """Compute `photonpu.simulator.reference.stream`."""
     weights, panel, groups, lanes = panels
     blocks = (base.size + _BLOCK - 1) // _BLOCK
-    keys = schedule(key)
+    keys, converter = schedule(key), coder_of(coder[0], coder[1], coder[2])
+    found = np.zeros((blocks * groups.shape[0], FOUND), np.float32)
     for task in prange(blocks * groups.shape[0]):
         first_panel, last_panel, first_row, last_row = groups[task % groups.shape[0]]
         stride = (last_row - first_row + LANES - 1) // LANES * LANES
@@ -208,21 +157,23 @@ def stream(
                 address(keys),
                 address(drawn),
             )
-        _hand_out(
-            total,
-            (max(begin, lead), min(end, lead + place.size)),
-            begin,
+        first, last = max(begin, lead), min(end, lead + place.size)
+        hand_out(
+            total[(first - begin) * stride :],
+            max(0, last - first),
             stride,
-            place,
-            lead,
+            place[first - lead : max(first, last) - lead],
             row[first_row:last_row],
             bias[first_row:last_row],
+            converter,
             out,
+            found[task],
         )
         keep(here)
         keep(sums)
         keep(spread)
         keep(drawn)
+    return largest(found)
 
 
 @jit(parallel=True)

@@ -32,12 +32,37 @@ Longs = NDArray[np.int64]
 _FAST = frozenset({"contract", "nsz"})
 _F = np.float32
 
+Coder = tuple[np.float32, np.float32, np.float32]
+
 
 @jit()
-def _code(value: Any, low: Any, inverse: Any, levels: Any, unit: Any) -> Any:
-    """Return a register of numbers as multiples of `unit`, one part in `levels`, from `low` on."""
-    clipped = maximum(minimum(value * inverse, spread_eights(_F(1.0))), low)
-    return rint_eights(clipped * levels) * unit
+def coder_of(full_scale: float, levels: float, rectified: bool) -> Coder:
+    """Return the least code, the inverse of full scale, and levels; an inverse of 0 for none."""
+    if full_scale == 0.0:
+        return _F(0.0), _F(0.0), _F(0.0)
+    least = 0.0 if rectified else -1.0 if levels > 0.0 else -np.inf
+    return _F(least), _F(1.0 / full_scale), _F(levels)
+
+
+@jit()
+def coded(value: Any, coder: Coder) -> Any:
+    """Return a register of numbers as codes of a converter, in units of its full scale."""
+    least, levels = spread_eights(coder[0]), spread_eights(coder[2])
+    relative = value * spread_eights(coder[1])
+    if coder[2] > 0.0:
+        clipped = maximum(minimum(relative, spread_eights(_F(1.0))), least)
+        return rint_eights(clipped * levels) * spread_eights(_F(1.0) / coder[2])
+    return maximum(relative, least)
+
+
+@jit()
+def coded_one(value: np.float32, coder: Coder) -> np.float32:
+    """Return one number as `coded` does."""
+    least, inverse, levels = coder
+    relative = value * inverse
+    if levels > 0.0:
+        relative = np.rint(max(min(relative, _F(1.0)), least) * levels) * (_F(1.0) / levels)
+    return max(relative, least)
 
 
 @jit()
@@ -45,8 +70,7 @@ def _lay_square(
     tensor: int,
     begin: int,
     stride: int,
-    low: Any,
-    converter: tuple[np.float32, np.float32],
+    coder: Coder,
     field: int,
     at: int,
     pitch: int,
@@ -56,7 +80,6 @@ def _lay_square(
 
     Return the largest magnitudes of what was read, lane by lane, with those before.
     """
-    inverse, levels = spread_eights(_F(converter[0])), spread_eights(_F(converter[1]))
     x0 = load_eights(tensor, begin)
     x1 = load_eights(tensor, begin + stride)
     x2 = load_eights(tensor, begin + 2 * stride)
@@ -67,17 +90,8 @@ def _lay_square(
     x7 = load_eights(tensor, begin + 7 * stride)
     most = wider(x3, wider(x2, wider(x1, wider(x0, most))))
     most = wider(x7, wider(x6, wider(x5, wider(x4, most))))
-    if converter[1] > 0.0:
-        unit = spread_eights(_F(1.0) / _F(converter[1]))
-        x0, x1 = _code(x0, low, inverse, levels, unit), _code(x1, low, inverse, levels, unit)
-        x2, x3 = _code(x2, low, inverse, levels, unit), _code(x3, low, inverse, levels, unit)
-        x4, x5 = _code(x4, low, inverse, levels, unit), _code(x5, low, inverse, levels, unit)
-        x6, x7 = _code(x6, low, inverse, levels, unit), _code(x7, low, inverse, levels, unit)
-    else:
-        x0, x1 = maximum(x0 * inverse, low), maximum(x1 * inverse, low)
-        x2, x3 = maximum(x2 * inverse, low), maximum(x3 * inverse, low)
-        x4, x5 = maximum(x4 * inverse, low), maximum(x5 * inverse, low)
-        x6, x7 = maximum(x6 * inverse, low), maximum(x7 * inverse, low)
+    x0, x1, x2, x3 = coded(x0, coder), coded(x1, coder), coded(x2, coder), coded(x3, coder)
+    x4, x5, x6, x7 = coded(x4, coder), coded(x5, coder), coded(x6, coder), coded(x7, coder)
     y0, y1, y2, y3, y4, y5, y6, y7 = transposed((x0, x1, x2, x3, x4, x5, x6, x7))
     store(field, at, y0)
     store(field, at + pitch, y1)
@@ -91,28 +105,16 @@ def _lay_square(
 
 
 @jit()
-def _lay_rest(
-    block: Singles,
-    low: np.float32,
-    inverse: np.float32,
-    levels: np.float32,
-    target: Singles,
-    most: np.float32,
-) -> np.float32:
+def _lay_rest(block: Singles, coder: Coder, target: Singles, most: np.float32) -> np.float32:
     """Write a block of (channels, positions), quantised, as (positions, channels).
 
     Return its largest magnitude with that before; NaN where either is.
     """
-    one = _F(1.0)
-    unit = one / levels
     for j in range(block.shape[1]):
         for i in range(block.shape[0]):
             size = abs(block[i, j])
             most = most if most >= size or most != most else size
-            value = block[i, j] * inverse
-            if levels > 0.0:
-                value = np.rint(max(min(value, one), low) * levels) * unit
-            target[j, i] = max(value, low)
+            target[j, i] = coded_one(block[i, j], coder)
     return most
 
 
@@ -121,8 +123,7 @@ def _lay_out(
     tensor: Singles,
     source: Longs,
     margin: int,
-    converter: tuple[np.float32, np.float32],
-    low: np.float32,
+    converter: tuple[float, float, bool],
     first: int,
     field: Singles,
     found: Singles,
@@ -133,7 +134,7 @@ def _lay_out(
     skipped, before = max(0, -margin), max(0, margin)
     kept = max(0, min(length - skipped, width - before))
     across, down = kept - kept % DOUBLE_LANES, channels - channels % DOUBLE_LANES
-    stride = lines * length
+    stride, coder = lines * length, coder_of(converter[0], converter[1], converter[2])
     for task in prange(batch * rows):
         b, r = task // rows, task % rows
         line = field[b, r, :, first : first + channels]
@@ -144,15 +145,14 @@ def _lay_out(
         line[before + kept :, :] = _F(0.0)
         begin = b * channels * stride + source[r] * length + skipped
         place = (task * width + before) * pitch + first
-        most, least = spread_eights(_F(0.0)), spread_eights(low)
+        most = spread_eights(_F(0.0))
         for c in range(0, down, DOUBLE_LANES):  # few streams at once: the processor foresees them
             for x in range(0, across, DOUBLE_LANES):
                 most = _lay_square(
                     address(tensor),
                     begin + c * stride + x,
                     stride,
-                    least,
-                    converter,
+                    coder,
                     address(field),
                     place + x * pitch + c,
                     pitch,
@@ -161,10 +161,9 @@ def _lay_out(
         store(found, task * LANES, most)
         plane = tensor[b, :, source[r], skipped : skipped + kept]
         inside = line[before : before + kept]
-        inverse, levels = converter
         rest, side = plane[down:, :across], plane[:, across:]
-        large = _lay_rest(rest, low, inverse, levels, inside[:across, down:], _F(0.0))
-        large = _lay_rest(side, low, inverse, levels, inside[across:], large)
+        large = _lay_rest(rest, coder, inside[:across, down:], _F(0.0))
+        large = _lay_rest(side, coder, inside[across:], large)
         found[task, DOUBLE_LANES] = large
 
 
@@ -179,10 +178,9 @@ def lay_out(
     field: Singles,
 ) -> float:
     """Compute `photonpu.simulator.reference.lay_out`."""
-    converter = np.float32(1.0 / full_scale), np.float32(levels)
-    low = np.float32(0.0 if rectified else -1.0 if levels > 0.0 else -np.inf)
     found = np.zeros((len(tensor) * len(source), LANES), np.float32)
-    _lay_out(tensor, source, margin, converter, low, first, field, found)
+    converter = float(full_scale), float(levels), rectified
+    _lay_out(tensor, source, margin, converter, first, field, found)
     return float(found.max(initial=0.0))
 
 

@@ -126,8 +126,9 @@ def stream(
     receiver: tuple[float, float, bool],
     sampling: int,
     key: Words,
+    coder: tuple[float, float, bool],
     out: Singles,
-) -> None:
+) -> tuple[float, float]:
     """Stream vectors through the tiles of one matrix; detect, digitise and add up what comes out.
 
     Each output ``y`` of each tile gets noise of variance ``floor + slope * y^2 + share * |x|^2``
@@ -167,11 +168,21 @@ def stream(
         each output, of the variance of all its samples together.
     key
         (4,) words, of seed and chip.
+    coder
+        Full scale and levels of the converter that codes the outputs, as for `quantise`, and
+        whether negative ones count as zeros; a full scale of 0 leaves all as they are.
     out
         Filled at the places.
+
+    Returns
+    -------
+    magnitude, greatest
+        The largest magnitude of the outputs before they are coded, NaN or infinity where any is
+        one of them; and the greatest of them, at least 0.
     """
     levels, slope, dithered = np.float32(receiver[0]), np.float32(receiver[1]), receiver[2]
     weights, panel, group, lanes = panels
+    magnitude = greatest = 0.0
     for first_panel, last_panel, first_row, last_row in group:
         total = np.zeros((len(base), -(-(last_row - first_row) // 16) * 16), np.float32)
         variance = np.zeros_like(total)
@@ -209,7 +220,12 @@ def stream(
             drawn = sample_normals(key, tile, 4 * draw, len(base), registers, False)
             total += np.sqrt(variance) * drawn[:, -total.shape[1] :]
         whole = total[lead : lead + len(place), : last_row - first_row] + bias[first_row:last_row]
+        magnitude = float(np.maximum(magnitude, peak(whole)))
+        greatest = max(greatest, float(whole.max(initial=0.0)))
+        if coder[0]:
+            whole = quantise(np.maximum(whole, 0.0) if coder[2] else whole, *coder[:2])
         out[place[:, None] + row[first_row:last_row]] = whole
+    return magnitude, greatest
 
 
 def lay_out(

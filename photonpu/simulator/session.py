@@ -246,10 +246,7 @@ class Session:
             sources, tensors = (Source(step.input),), [joined[step.input]]
         outputs = buffers if step.output in self._flow.kept else Buffers(0)
         scratch = plan.scratch_bytes, buffers, outputs
-        y = self._multiply(step, sources, tensors, first, scratch)
-        if step.output not in self._flow.unseen:
-            finite.product(step, y)
-        return {step.output: y}
+        return {step.output: self._multiply(step, sources, tensors, first, scratch)}
 
     def _multiply(
         self,
@@ -259,10 +256,11 @@ class Session:
         first: int,
         scratch: tuple[int, Buffers, Buffers],
     ) -> Array:
-        """Run one product, whose result nobody looked at yet."""
+        """Run one product."""
         x = tensors[0]
         taken = fields.parts(sources, tensors, step.geometry)
-        y = self._layers[step.name](taken, first, *scratch)
+        y, largest = self._layers[step.name](taken, first, *scratch)
+        finite.bounded(step, largest)
         y = corrected(step, windows.output_form(y, step.geometry, x.shape))
         if y.dtype == x.dtype:
             return y
@@ -301,8 +299,8 @@ class Session:
         if isinstance(step, PhotonicStep):
             fresh = Buffers(0)
             scratch = plan.scratch_bytes, fresh, fresh
-            y = self._multiply(step, (Source(step.input),), (values[step.input],), first, scratch)
-            return {step.output: finite.product(step, y)}
+            source, x = Source(step.input), values[step.input]
+            return {step.output: self._multiply(step, (source,), (x,), first, scratch)}
         left, right = (values[name] for name in (step.left, step.right))
         factors = finite.single(step, step.left, left), finite.single(step, step.right, right)
         y = self._reprogrammed[step.name](*factors, first)
@@ -310,7 +308,13 @@ class Session:
 
 
 def corrected(step: PhotonicStep, y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an output with the correction of its channels, if there is one."""
+    """Return an output with the correction of its channels, if there is one.
+
+    Raises
+    ------
+    InputError
+        It overflows single precision.
+    """
     if step.correction is None:
         return y
     shape = [1] * y.ndim
@@ -318,7 +322,7 @@ def corrected(step: PhotonicStep, y: NDArray[np.float32]) -> NDArray[np.float32]
     gain, offset = (row.reshape(shape) for row in step.correction)
     y *= gain
     y += offset
-    return y
+    return finite.product(step, y)
 
 
 def _batch(program: Program, feeds: Mapping[str, Array]) -> int:

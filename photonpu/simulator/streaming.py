@@ -29,8 +29,10 @@ from photonpu.simulator.transfer import Transfer
 
 Singles = NDArray[np.float32]
 #: Parts of the input, index of its first sample, bytes that a slab of it may take, and memory for
-#: fields and for the output; to the output, (batch, out_channels, *spatial).
-Run = Callable[[Sequence[Part], int, int, Buffers, Buffers], Singles]
+#: fields and for the output; to the output, (batch, out_channels, *spatial), and its
+#: largest magnitude.
+Run = Callable[[Sequence[Part], int, int, Buffers, Buffers], tuple[Singles, float]]
+_AS_THEY_ARE = 0.0, 0.0, False  # what codes outputs: nothing
 _TOGETHER_BYTES = 1 << 23  # of matrices of small layers, which are made together
 _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
 
@@ -130,7 +132,7 @@ def run(
     step: PhotonicStep,
     matrices: tuple[Matrix, ...],
     receiver: Receiver,
-) -> Singles:
+) -> tuple[Singles, float]:
     """Run a step: one ADC sample for each output of each tile, where there is an ADC.
 
     Parameters
@@ -152,8 +154,10 @@ def run(
 
     Returns
     -------
-    ndarray
+    output
         (batch, out_channels, *spatial).
+    largest
+        Its largest magnitude, NaN or infinity where any is one of them.
 
     Raises
     ------
@@ -181,22 +185,24 @@ def run(
     )
     if filled < math.prod(full):  # positions that no window reaches hold the bias alone
         out[...] = bias.reshape(-1, *(1,) * len(full))
+    largest = 0.0
     for number, (stream, count) in enumerate(zip(geometry.streams, counts, strict=True)):
         for slab in pieces[number]:
-            field, largest = laid_out(step, parts, stream, slab, receiver, scratch)
+            field, read = laid_out(step, parts, stream, slab, receiver, scratch)
             if seen and number == 0:
-                for part, most in zip(parts, largest, strict=True):
+                for part, most in zip(parts, read, strict=True):
                     look(step, part, receiver, most)
             start = first_sample * step.vectors[number] + slab.samples[0] * math.prod(count)
             part_of_out = out[slab.samples[0] : slab.samples[1]]
             where = spatial, geometry, stream, slab, start
-            _stream(field, where, matrices[number], receiver, bias, part_of_out)
+            given = _stream(field, where, matrices[number], receiver, bias, part_of_out)
+            largest = float(np.maximum(largest, given))
             scratch.give(field)
     if full == size:
-        return out
+        return out, largest
     cropped = np.ascontiguousarray(out[(slice(None), slice(None), *(slice(0, n) for n in size))])
     outputs.give(out)
-    return cropped
+    return cropped, largest
 
 
 def _full_size(
@@ -217,23 +223,23 @@ def _stream(
     receiver: Receiver,
     bias: Singles,
     out: Singles,
-) -> None:
-    """Fill what one slab of one stream gives of the output; it lies in `field`.
+) -> float:
+    """Fill what one slab of one stream gives of the output, and return its largest magnitude.
 
-    `where` is the spatial size of the input, the geometry, the stream, the slab, and the number of
-    the first vector of the slab's first sample.
+    The slab lies in `field`; `where` is the spatial size of the input, the geometry, the stream,
+    the slab, and the number of the first vector of the slab's first sample.
     """
     spatial, geometry, stream, slab, start = where
     counts = (len(field), *slab.counts(stream.window.count(spatial)))
     if math.prod(counts) == 0:
-        return
+        return 0.0
     if slab.rows:
         start += slab.rows[0] * math.prod(counts[2:])
     lead = start % TOGETHER
     size, full = slab.size(padded_size(spatial, stream)), out.shape[2:]
     first_row = slab.rows[0] if slab.rows else 0
     found = addresses(counts, size, full, geometry, stream, lead, first_row)
-    _through(field, found, matrix, bias[found.channel], start, receiver, out)
+    return _through(field, found, matrix, bias[found.channel], start, receiver, out)
 
 
 def _through(
@@ -244,13 +250,13 @@ def _through(
     start: int,
     receiver: Receiver,
     out: Singles,
-) -> None:
-    """Stream vectors, of which the first is number `start`, to their places."""
+) -> float:
+    """Stream vectors, of which the first is number `start`; return the largest magnitude."""
     tiles, flat = matrix.tiles, field.reshape(-1)
     power = np.empty((len(tiles.spans), len(where.at) if tiles.lit else 0), np.float32)
     if tiles.lit:
         kernels.powers(flat, where.at, where.after, tiles.spans, power)
-    kernels.stream(
+    largest, _ = kernels.stream(
         flat,
         where.at,
         where.after,
@@ -264,8 +270,10 @@ def _through(
         (receiver.adc_levels, receiver.effects.slope, receiver.dithered),
         matrix.sampling,
         receiver.key,
+        _AS_THEY_ARE,
         out.reshape(-1),
     )
+    return largest
 
 
 def _sampling(tiles: Panels, receiver: Receiver) -> int:

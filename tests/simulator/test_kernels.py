@@ -131,6 +131,7 @@ def streams(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "sampling": draw(st.integers(0, 3)),
         "key": rng.integers(0, 2**32, 4).astype(np.uint32),
+        "coder": (0.0, 0.0, False),
     }
 
 
@@ -149,6 +150,66 @@ def test_stream_agrees_with_its_reference(case: dict[str, Any]) -> None:
     off = np.abs(fast - slow)
     assert off.max() <= 3 * case["panels"][3].max() * 1.001 + 3e-3
     assert (off > 3e-3).sum() <= 2 + 0.02 * off.size
+
+
+@given(
+    case=streams(),
+    layout=st.sampled_from(["planes", "mixed", "last"]),
+    levels=st.sampled_from([0.0, 7.0]),
+    rectified=st.booleans(),
+)
+def test_stream_codes_what_it_gives_as_its_reference_does(
+    case: dict[str, Any], layout: str, levels: float, rectified: bool
+) -> None:
+    count, rows = len(case["place"]), len(case["row"])
+    if layout == "last":  # neighbouring rows are neighbours: a field of `rows` channels and one
+        case["place"], case["row"] = np.arange(count) * (rows + 1) + 1, np.arange(rows)
+    elif layout == "planes":
+        case["place"], case["row"] = np.arange(count), np.arange(rows) * count
+    case |= {"receiver": (0.0, 0.0, False), "sampling": 0, "coder": (9.0, levels, rectified)}
+    size = int(case["place"][-1] + case["row"].max()) + 1
+    fast, slow = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
+
+    found = kernels.stream(*case.values(), fast)  # type: ignore[call-arg]
+    expected = reference.stream(**case, out=slow)
+
+    npt.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    npt.assert_array_equal(np.isnan(fast), np.isnan(slow))
+    off = np.nan_to_num(np.abs(fast - slow))
+    # A number within rounding of a code's edge may fall to either side.
+    assert off.max() <= (1.001 / levels if levels else 1e-4)
+    assert (off > 1e-4).sum() <= 2 + 0.001 * off.size
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("rows", [np.arange(20), np.arange(20) * 50])
+@pytest.mark.parametrize("number", [3, 19])
+def test_stream_tells_what_is_no_number(wrong: float, rows: np.ndarray, number: int) -> None:
+    bias = np.zeros(20, np.float32)
+    bias[number] = wrong
+    panels = np.array([[0, 1, 0, 0, 0, 2, 0, 0, 0]]), np.array([[0, 1, 0, 20]])
+    lanes = np.zeros(160, np.float32)
+    place = np.arange(40) * (1 if rows[1] > 1 else 20)
+
+    magnitude, _ = kernels.stream(
+        np.zeros(1, np.float32),
+        np.zeros(40, np.int32),
+        np.zeros(1, np.int32),
+        (np.zeros(32, np.float32), *panels, lanes),
+        place,
+        rows,
+        bias,
+        0,
+        0,
+        np.zeros((1, 0), np.float32),
+        (0.0, 0.0, False),
+        0,
+        np.zeros(4, np.uint32),
+        (1.0, 7.0, True),
+        np.zeros(2000, np.float32),
+    )
+
+    assert not math.isfinite(magnitude)
 
 
 @given(
@@ -181,7 +242,7 @@ def test_lay_out_agrees_with_its_reference(
     largest = kernels_layout.lay_out(*how, fast)
 
     assert largest == reference.lay_out(*how, slow)
-    npt.assert_allclose(fast, slow, rtol=1e-6)
+    npt.assert_array_equal(fast, slow)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])

@@ -67,7 +67,7 @@ def outputs(
     receiver = replace(RECEIVER, sampling=sampling)
     packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 0)
     taken = fields.parts((Source("x"),), (x,), geometry)
-    return streaming.run(
+    y, largest = streaming.run(
         taken,
         5,
         scratch_bytes,
@@ -77,6 +77,8 @@ def outputs(
         matrices=(streaming.Matrix.of(packed, receiver),),
         receiver=receiver,
     )
+    assert largest >= np.abs(y).max(initial=0.0)
+    return y
 
 
 @given(convolutions(), st.integers(1, 6000), st.sampled_from(["exact", "fast", "merged"]))

@@ -95,6 +95,7 @@ def cases(draw: st.DrawFn, sampling: int, levels: float, dithered: bool = False)
         "receiver": (levels, 1e-4 if sampling else 0.0, dithered),
         "sampling": sampling,
         "key": rng.integers(0, 2**32, 4).astype(np.uint32),
+        "coder": (0.0, 0.0, False),
     }
     return Case(arguments, (rows, count))
 
@@ -242,6 +243,7 @@ def test_the_allowance_is_for_edges_alone() -> None:
             "receiver": (7.0, 0.0, False),
             "sampling": SILENT,
             "key": np.zeros(4, np.uint32),
+            "coder": (0.0, 0.0, False),
         }
         return Case(arguments, (1, 1))
 
