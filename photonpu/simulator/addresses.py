@@ -11,11 +11,33 @@ from numpy.typing import NDArray
 
 from photonpu.program import Geometry, Stream
 from photonpu.simulator.kernels_normal import TOGETHER
-from photonpu.simulator.panels import outputs_at, windows_at
+from photonpu.simulator.panels import grid, outputs_at, pitches_of, windows_at
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 _KEPT_WINDOWS = 1 << 17  # of a slab whose addresses are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Where a tensor lies in the field of the step that reads it.
+
+    Attributes
+    ----------
+    size
+        Spatial size of the field, its zeros with it.
+    margin
+        Zeros along each axis before the tensor begins.
+    channels
+        Those of the field.
+    first
+        Which of these is the tensor's first.
+    """
+
+    size: tuple[int, ...]
+    margin: tuple[int, ...]
+    channels: int
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +76,7 @@ def addresses(
     stream: Stream,
     lead: int,
     first_row: int,
+    inside: Inside | None = None,
 ) -> Addresses:
     """Return where the vectors of a slab are, and where what comes of them goes.
 
@@ -69,9 +92,11 @@ def addresses(
         How many vectors before the first share its draw.
     first_row
         The first of the slab's rows of windows.
+    inside
+        Where the output lies in the field of the next step; None for (samples, channels, *full).
     """
     find = _kept if math.prod(counts) <= _KEPT_WINDOWS else _addresses
-    return find(counts, size, full, geometry, stream, lead, first_row)
+    return find(counts, size, full, geometry, stream, lead, first_row, inside)
 
 
 def _addresses(
@@ -82,14 +107,35 @@ def _addresses(
     stream: Stream,
     lead: int,
     first_row: int,
+    inside: Inside | None = None,
 ) -> Addresses:
     """Return what `addresses` does."""
     base, offset = windows_at(counts, size, geometry, stream)
-    place, row = outputs_at(counts, full, geometry, stream)
-    place += first_row * (geometry.upsample or (1,))[0] * math.prod(full[1:])
+    if inside is None:
+        place, row = outputs_at(counts, full, geometry, stream)
+        line = math.prod(full[1:])
+    else:
+        place, row = _inside_at(counts, inside, geometry, stream)
+        line = inside.channels * math.prod(inside.size[1:])
+    place += first_row * (geometry.upsample or (1,))[0] * line
     channels = np.arange(geometry.out_channels).reshape(geometry.groups, 1, -1)
     channel = np.tile(channels, (1, len(stream.offsets), 1)).reshape(-1)
     return Addresses(*together(base, offset, lead), place, row, channel)
+
+
+def _inside_at(
+    counts: tuple[int, ...], inside: Inside, geometry: Geometry, stream: Stream
+) -> tuple[Longs, Longs]:
+    """Return as `outputs_at` where outputs go in a field."""
+    pitches = pitches_of(inside.size, inside.channels)
+    factors = geometry.upsample or (1,) * len(pitches)
+    steps = [f * p for f, p in zip(factors, pitches, strict=True)]
+    place = grid(counts, [inside.channels * math.prod(inside.size), *steps])
+    begin = inside.first + sum(m * p for m, p in zip(inside.margin, pitches, strict=True))
+    offsets = np.array(stream.offsets, np.int64).reshape(len(stream.offsets), len(pitches))
+    channel = np.arange(geometry.out_channels, dtype=np.int64).reshape(geometry.groups, 1, -1)
+    apart = (offsets @ np.array(pitches, np.int64)).reshape(1, -1, 1)
+    return place + begin, (channel + apart).reshape(-1)
 
 
 _kept = lru_cache(maxsize=32)(_addresses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,16 +13,36 @@ from numpy.typing import NDArray
 
 from photonpu.program import Geometry, PhotonicStep, Stream, windows
 from photonpu.simulator import finite, kernels_layout
+from photonpu.simulator.addresses import Inside
 from photonpu.simulator.buffers import Buffers
 from photonpu.simulator.flow import Source
 from photonpu.simulator.modulator import driven, encoded
 from photonpu.simulator.panels import padded_rows, padded_size
 from photonpu.simulator.receiver import Receiver
-from photonpu.simulator.slabs import Slab
+from photonpu.simulator.slabs import Slab, cut, slab_bytes
 
 Singles = NDArray[np.float32]
 Longs = NDArray[np.int64]
 _KEPT_LINES = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A tensor that was written straight into the field of the step that reads it.
+
+    Attributes
+    ----------
+    field
+        (batch, lines, width, channels), which other parts may still miss.
+    shape
+        (batch, channels, *spatial) of the tensor.
+    largest
+        Its largest magnitude, rectified if it is.
+    """
+
+    field: Singles
+    shape: tuple[int, ...]
+    largest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +54,35 @@ class Part:
     source
         The tensor's name, and what becomes of it on the way.
     form
-        (batch, channels, *spatial), contiguous.
+        (batch, channels, *spatial), contiguous; or where it is already.
     """
 
     source: Source
-    form: Singles
+    form: Singles | Laid
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The field of the next step, to which an output goes.
+
+    Attributes
+    ----------
+    field
+        (batch, lines, width, channels).
+    inside
+        Where in it.
+    coder
+        Full scale and levels of that step's converter, and whether it takes negative numbers as
+        zeros.
+    """
+
+    field: Singles
+    inside: Inside
+    coder: tuple[float, float, bool]
 
 
 def parts(
-    sources: Sequence[Source], tensors: Sequence[NDArray[Any]], geometry: Geometry
+    sources: Sequence[Source], tensors: Sequence[NDArray[Any] | Laid], geometry: Geometry
 ) -> tuple[Part, ...]:
     """Return tensors as parts of what a step takes.
 
@@ -60,23 +100,81 @@ def parts(
     InputError
         The one has another number of axes or channels than the geometry.
     """
-    with np.errstate(over="ignore"):  # whoever sees the infinity names it
-        singles = [x.astype(np.float32, copy=False) for x in tensors]
-    if len(singles) == 1:
-        singles = [windows.channels_form(singles[0], geometry)]
-    return tuple(
-        Part(source, np.ascontiguousarray(x)) for source, x in zip(sources, singles, strict=True)
+    found = []
+    for source, x in zip(sources, tensors, strict=True):
+        if isinstance(x, Laid):
+            found.append(Part(source, x))
+            continue
+        with np.errstate(over="ignore"):  # whoever sees the infinity names it
+            single = x.astype(np.float32, copy=False)
+        form = single if len(tensors) > 1 else windows.channels_form(single, geometry)
+        found.append(Part(source, np.ascontiguousarray(form)))
+    return tuple(found)
+
+
+def joinable(shapes: Sequence[tuple[int, ...]], geometry: Geometry) -> bool:
+    """Return whether tensors joined along their channels, and no other axis, are what it takes."""
+    return (
+        {len(shape) for shape in shapes} == {2 + len(geometry.streams[0].window.kernel)}
+        and len({(shape[0], *shape[2:]) for shape in shapes}) == 1
+        and sum(shape[1] for shape in shapes) == geometry.in_channels
     )
 
 
-def joinable(tensors: Sequence[NDArray[Any]], geometry: Geometry) -> bool:
-    """Return whether tensors joined along their channels, and no other axis, are what it takes."""
-    sizes = {(len(x), *x.shape[2:]) for x in tensors}
-    axes = {x.ndim for x in tensors}
-    return (
-        axes == {2 + len(geometry.streams[0].window.kernel)}
-        and len(sizes) == 1
-        and sum(x.shape[1] for x in tensors) == geometry.in_channels
+def target(
+    reader: PhotonicStep,
+    shapes: Mapping[Source, tuple[int, ...]],
+    source: Source,
+    receiver: Receiver,
+    room: int,
+    buffers: Buffers,
+) -> Target | None:
+    """Return where in the field of the step that reads it a product goes, if it may.
+
+    Parameters
+    ----------
+    reader
+        That step.
+    shapes
+        The shape of each tensor that it reads, in their order.
+    source
+        The product among them.
+    receiver
+        What is before the meshes.
+    room
+        Bytes that the field may take.
+    buffers
+        Of what memory it is.
+    """
+    geometry, (batch, _, *sizes) = reader.geometry, shapes[source]
+    spatial = tuple(sizes)
+    if receiver.response != "linear" or not joinable(list(shapes.values()), geometry):
+        return None
+    pieces = [list(cut(batch, spatial, geometry, s, room)) for s in geometry.streams]
+    if laid_bytes(reader, batch, spatial) > room or any(len(p) != 1 or p[0].rows for p in pieces):
+        return None
+    stream = geometry.streams[0]
+    size, margin, channels = padded_size(spatial, stream), stream.window.pads_begin, 0
+    field = buffers.singles((batch, math.prod(size[:-1]), size[-1], geometry.in_channels))
+    whole = field.reshape(batch, *size, geometry.in_channels)
+    for axis, (before, length) in enumerate(zip(margin, spatial, strict=True)):
+        along = (slice(None),) * (axis + 1)
+        whole[(*along, slice(0, before))] = 0.0
+        whole[(*along, slice(before + length, None))] = 0.0
+    for other, shape in shapes.items():
+        if other == source:
+            break
+        channels += shape[1]
+    inside = Inside(size, margin, geometry.in_channels, channels)
+    return Target(field, inside, (reader.input_range, receiver.dac_levels, source.rectified))
+
+
+def laid_bytes(step: PhotonicStep, batch: int, spatial: tuple[int, ...]) -> int:
+    """Return what the input of a step takes when all of it is laid out."""
+    geometry = step.geometry
+    return batch * max(
+        slab_bytes(stream.window.count(spatial), padded_size(spatial, stream), geometry)
+        for stream in geometry.streams
     )
 
 
@@ -99,9 +197,13 @@ def look(step: PhotonicStep, part: Part, receiver: Receiver, largest: float | No
     InputError
         It holds NaN or infinity.
     """
+    full_scale = step.input_range if receiver.clips else None
+    if isinstance(part.form, Laid):
+        nothing = np.empty(0, np.float32)
+        finite.sure(step, Source(part.source.name), nothing, part.form.largest, full_scale)
+        return
     if largest is None:
         largest = kernels_layout.peak(part.form)
-    full_scale = step.input_range if receiver.clips else None
     finite.sure(step, part.source, part.form, largest, full_scale)
 
 
@@ -122,40 +224,56 @@ def laid_out(
     largest
         For each part, the largest magnitude that was read; none where it was not looked for.
     """
-    scale, levels = step.input_range, receiver.dac_levels
-    first, last = slab.samples
     spatial = parts[0].form.shape[2:]
-    if not spatial or receiver.response != "linear":
-        parts = [Part(part.source, _rectified(part)[first:last]) for part in parts]
-        first, last = 0, last - first
     if not spatial:
-        form = np.concatenate([part.form for part in parts], axis=1)
-        return encoded(form, scale, levels, receiver.response), ()
+        return _encoded(step, parts, slab, receiver), ()
     size = slab.size(padded_size(spatial, stream))
     source, margin = _lines(spatial, stream, slab, size)
-    channels = step.geometry.in_channels
-    field = buffers.singles((last - first, len(source), size[-1], channels))
+    field = ready(parts)
+    if field is None:
+        shape = len(range(*slab.samples)), len(source), size[-1], step.geometry.in_channels
+        field = buffers.singles(shape)
     found, begin = [], 0
     for part in parts:
-        form = part.form[first:last]
-        tensor = form.reshape(*form.shape[:2], math.prod(spatial[:-1]), spatial[-1])
-        rectified = part.source.rectified
-        if receiver.response != "linear":
-            tensor = driven(tensor, scale, levels, receiver.response)
-            kernels_layout.lay_out(tensor, source, margin, 1.0, 0.0, False, begin, field)
+        if isinstance(part.form, Laid):
+            found.append(part.form.largest)
         else:
-            found.append(
-                kernels_layout.lay_out(
-                    tensor, source, margin, scale, levels, rectified, begin, field
-                )
-            )
-        begin += form.shape[1]
+            tensor, how = _driven(step, part, slab, receiver)
+            found.append(kernels_layout.lay_out(tensor, source, margin, *how, begin, field))
+        begin += part.form.shape[1]
     return field, tuple(found)
 
 
-def _rectified(part: Part) -> Singles:
-    """Return a part's tensor as it is taken."""
-    return np.maximum(part.form, 0) if part.source.rectified else part.form
+def ready(parts: Sequence[Part]) -> Singles | None:
+    """Return the field that one of the parts was written into, if one was."""
+    laid = [part.form.field for part in parts if isinstance(part.form, Laid)]
+    return laid[0] if laid else None
+
+
+def _driven(
+    step: PhotonicStep, part: Part, slab: Slab, receiver: Receiver
+) -> tuple[Singles, tuple[float, float, bool]]:
+    """Return (samples, channels, lines, length) of a slab, and how it is still to be coded."""
+    values = _form(part)[slice(*slab.samples)]
+    tensor = values.reshape(*values.shape[:2], math.prod(values.shape[2:-1]), values.shape[-1])
+    scale, levels, rectified = step.input_range, receiver.dac_levels, part.source.rectified
+    if receiver.response == "linear":
+        return tensor, (scale, levels, rectified)
+    tensor = np.maximum(tensor, 0) if rectified else tensor
+    return driven(tensor, scale, levels, receiver.response), (1.0, 0.0, False)
+
+
+def _encoded(step: PhotonicStep, parts: Sequence[Part], slab: Slab, receiver: Receiver) -> Singles:
+    """Return (samples, channels) fields of vectors."""
+    forms = [np.maximum(_form(part), 0) if part.source.rectified else _form(part) for part in parts]
+    vectors = np.concatenate(forms, axis=1) if len(forms) > 1 else forms[0]
+    chosen = vectors[slice(*slab.samples)]
+    return encoded(chosen, step.input_range, receiver.dac_levels, receiver.response)
+
+
+def _form(part: Part) -> Singles:
+    """Return the tensor of a part that is none of a field's yet."""
+    return part.form.field if isinstance(part.form, Laid) else part.form
 
 
 def _lines(

@@ -6,7 +6,7 @@ run: what lays out their inputs does it on the way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from photonpu.program import HostStep, PhotonicStep, Program, Step
@@ -40,6 +40,8 @@ class Flow:
         By the tensor that they would give, the digital steps that do not run.
     rectifiers
         Names of those that only rectify what nobody reads after them: in its own place.
+    direct
+        By product, the step whose field it may be written into straight away, and as what of it.
     kept
         Names of the products that may lie in memory which later tensors use again.
     unread
@@ -49,6 +51,7 @@ class Flow:
     sources: Mapping[str, tuple[Source, ...]]
     skipped: Mapping[str, HostStep]
     rectifiers: frozenset[str]
+    direct: Mapping[str, tuple[PhotonicStep, Source]]
     kept: frozenset[str]
     unread: Mapping[int, tuple[str, ...]]
 
@@ -93,8 +96,44 @@ def flow(program: Program) -> Flow:
         sources=found,
         skipped=skipped,
         rectifiers=frozenset(rectifiers),
+        direct=_direct(program, readers, skipped, found, outside),
         kept=frozenset(products.keys() - handed_out),
         unread=unread,
+    )
+
+
+def _direct(
+    program: Program,
+    readers: Mapping[str, list[Step]],
+    skipped: Mapping[str, HostStep],
+    sources: Mapping[str, tuple[Source, ...]],
+    outside: Collection[str],
+) -> dict[str, tuple[PhotonicStep, Source]]:
+    """Return `Flow.direct`: one product at most for each step that reads some, the last of them."""
+    found: dict[str, tuple[PhotonicStep, Source]] = {}
+    for reader in program.photonic_steps:
+        through = [reader, *(skipped[name] for name in [reader.input] if name in skipped)]
+        alone = len(readers[reader.input]) == 1
+        mine = {source.name: source for source in sources[reader.name]}
+        for step in reversed(program.photonic_steps):
+            only = step.output in mine and step.output not in outside and alone
+            if only and readers[step.output] == [through[-1]] and _hands_over(step, reader):
+                found[step.output] = reader, mine[step.output]
+                break
+    return found
+
+
+def _hands_over(step: PhotonicStep, reader: PhotonicStep) -> bool:
+    """Return whether what a step gives, nothing added to it, is all that its reader looks at."""
+    windows = [stream.window for stream in reader.geometry.streams]
+    pads = {(window.pads_begin, window.pads_end) for window in windows}
+    return (
+        step.geometry.access == reader.geometry.access == "channels"
+        and step.correction is None
+        and windows[0].kernel != ()
+        and len(pads) == 1
+        and min(*windows[0].pads_begin, *windows[0].pads_end) >= 0
+        and reader.input_range > 0
     )
 
 

@@ -15,7 +15,8 @@ from photonpu.program import PhotonicStep, Program, windows
 from photonpu.simulator import memory
 from photonpu.simulator.feeds import check_feeds
 from photonpu.simulator.noise import Named
-from photonpu.simulator.session import Session, corrected
+from photonpu.simulator.passage import corrected
+from photonpu.simulator.session import Session
 
 Array = NDArray[Any]
 

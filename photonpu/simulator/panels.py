@@ -222,7 +222,7 @@ def padded_rows(spatial: tuple[int, ...], stream: Stream) -> Longs:
     Lines are counted over all axes but the last, in C order.
     """
     window = stream.window
-    steps = _pitches(spatial[:-1], 1)
+    steps = pitches_of(spatial[:-1], 1)
     line = np.zeros((), np.int64)
     inside = np.ones((), np.bool_)
     for axis, total in enumerate(padded_size(spatial, stream)[:-1]):
@@ -233,12 +233,12 @@ def padded_rows(spatial: tuple[int, ...], stream: Stream) -> Longs:
     return np.where(inside, line, -1).reshape(-1)
 
 
-def _pitches(size: tuple[int, ...], inner: int) -> list[int]:
+def pitches_of(size: tuple[int, ...], inner: int) -> list[int]:
     """Return how far neighbours along each axis lie apart, `inner` along the last."""
     return [inner * math.prod(size[i + 1 :]) for i in range(len(size))]
 
 
-def _grid(counts: tuple[int, ...], steps: list[int]) -> Longs:
+def grid(counts: tuple[int, ...], steps: list[int]) -> Longs:
     """Return the addresses of the points of a grid, flat and in C order."""
     address = np.zeros((), np.int64)
     for axis, (count, step) in enumerate(zip(counts, steps, strict=True)):
@@ -270,11 +270,11 @@ def windows_at(
         channel of the group)``.
     """
     window, channels = stream.window, geometry.in_channels
-    pitches = _pitches(size, channels)
+    pitches = pitches_of(size, channels)
     plane = channels * math.prod(size)
     steps = [s * p for s, p in zip(window.strides, pitches, strict=True)]
-    base = _grid(counts, [plane, *steps])
-    taps = _grid(window.kernel, [d * p for d, p in zip(window.dilations, pitches, strict=True)])
+    base = grid(counts, [plane, *steps])
+    taps = grid(window.kernel, [d * p for d, p in zip(window.dilations, pitches, strict=True)])
     inside = np.arange(channels, dtype=np.int64).reshape(geometry.groups, 1, -1)
     return base, (taps.reshape(1, -1, 1) + inside).reshape(-1)
 
@@ -301,11 +301,11 @@ def outputs_at(
         (M,) from there to each row of the matrix, ordered ``(group, offset, channel of the
         group)``.
     """
-    pitches = _pitches(full, 1)
+    pitches = pitches_of(full, 1)
     plane = math.prod(full)
     factors = geometry.upsample or (1,) * len(full)
     steps = [f * p for f, p in zip(factors, pitches, strict=True)]
-    place = _grid(counts, [geometry.out_channels * plane, *steps])
+    place = grid(counts, [geometry.out_channels * plane, *steps])
     offsets = np.array(stream.offsets, np.int64).reshape(len(stream.offsets), len(full))
     inside = offsets @ np.array(pitches, np.int64)
     channel = np.arange(geometry.out_channels, dtype=np.int64).reshape(geometry.groups, 1, -1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ from photonpu.program import (
     Program,
     Step,
     TensorInfo,
-    windows,
 )
 from photonpu.program.programming import FABRICATION
 from photonpu.registry import did_you_mean
@@ -30,6 +28,7 @@ from photonpu.simulator.flow import Source
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.memory import Plan
 from photonpu.simulator.noise import Named
+from photonpu.simulator.passage import Passage, formed
 from photonpu.simulator.receiver import SAMPLINGS, Receiver
 from photonpu.simulator.strengths import strengths
 from photonpu.simulator.transfer import programming
@@ -112,8 +111,6 @@ class Session:
         self._needs = memory.needs(program)
         memory.plan(self._needs, memory_limit_mb, 1)
         self.unread = flow.last_reads(program)
-        self._flow = flow.flow(program)
-        self._idle: deque[Buffers] = deque(maxlen=1)
 
         on_tiles, acting = self.machine, self.strengths
         if program.programming is not None:
@@ -129,6 +126,7 @@ class Session:
             lean = memory.lean(self._needs, memory_limit_mb)
             hosts = {step.name: HostRunner(step, lean=lean) for step in program.host_steps}
         self.hosts = hosts
+        self._passage = Passage(program, self._layers, hosts, receiver, self.execute)
 
     @property
     def sources(self) -> frozenset[str]:
@@ -189,7 +187,7 @@ class Session:
         batch = _batch(self.program, checked)
         plan = memory.plan(self._needs, self.memory_limit_mb, batch)
         names = tuple(output_names or wanted)
-        run = partial(self._run, names)
+        run = partial(self._passage.run, names)
         if trace is not None:
             run = partial(trace.follow, self, names)
         if plan.together >= batch:
@@ -203,70 +201,6 @@ class Session:
             for begin in range(0, batch, plan.together)
         ]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
-
-    def _run(
-        self, names: Sequence[str], feeds: Mapping[str, Array], first: int, plan: Plan
-    ) -> list[Array]:
-        """Run the network on samples that go through it together."""
-        values: dict[str, Array] = dict(feeds)
-        buffers = self._buffers(plan.kept_bytes)
-        for index, step in enumerate(self.program.steps):
-            values.update(self._go(step, values, first, plan, buffers))
-            for name in self._flow.unread.get(index, ()):
-                gone = values.pop(name, None)
-                if gone is not None and not any(gone is other for other in values.values()):
-                    buffers.give(gone)
-        self._idle.append(buffers)
-        return [values[name] for name in names]
-
-    def _buffers(self, size: int) -> Buffers:
-        """Return the memory that the run before left, or new one."""
-        try:
-            found = self._idle.pop()
-        except IndexError:
-            return Buffers(size)
-        return found if found.size == size else Buffers(size)
-
-    def _go(
-        self, step: Step, values: dict[str, Array], first: int, plan: Plan, buffers: Buffers
-    ) -> dict[str, Array]:
-        """Run one step as the flow of the program wants it."""
-        if isinstance(step, HostStep):
-            if step.outputs[0] in self._flow.skipped:
-                return {}
-            if step.name in self._flow.rectifiers:
-                x = values[step.inputs[0]]
-                return {step.outputs[0]: np.maximum(x, 0, out=x)}
-        if not isinstance(step, PhotonicStep):
-            return self.execute(step, values, first, plan)
-        sources = self._flow.sources[step.name]
-        tensors = [values[source.name] for source in sources]
-        if len(tensors) > 1 and not fields.joinable(tensors, step.geometry):
-            joined = self.hosts[self._flow.skipped[step.input].name].run(values)
-            sources, tensors = (Source(step.input),), [joined[step.input]]
-        outputs = buffers if step.output in self._flow.kept else Buffers(0)
-        scratch = plan.scratch_bytes, buffers, outputs
-        return {step.output: self._multiply(step, sources, tensors, first, scratch)}
-
-    def _multiply(
-        self,
-        step: PhotonicStep,
-        sources: Sequence[Source],
-        tensors: Sequence[Array],
-        first: int,
-        scratch: tuple[int, Buffers, Buffers],
-    ) -> Array:
-        """Run one product."""
-        x = tensors[0]
-        taken = fields.parts(sources, tensors, step.geometry)
-        y, largest = self._layers[step.name](taken, first, *scratch)
-        finite.bounded(step, largest)
-        y = corrected(step, windows.output_form(y, step.geometry, x.shape))
-        if y.dtype == x.dtype:
-            return y
-        other = y.astype(x.dtype)
-        scratch[-1].give(y)
-        return other
 
     def execute(
         self, step: Step, values: Mapping[str, Array], first: int, plan: Plan
@@ -297,32 +231,16 @@ class Session:
         if isinstance(step, HostStep):
             return self.hosts[step.name].run(values)
         if isinstance(step, PhotonicStep):
-            fresh = Buffers(0)
-            scratch = plan.scratch_bytes, fresh, fresh
-            source, x = Source(step.input), values[step.input]
-            return {step.output: self._multiply(step, (source,), (x,), first, scratch)}
+            x, fresh = values[step.input], Buffers(0)
+            taken = fields.parts((Source(step.input),), (x,), step.geometry)
+            how = first, plan.scratch_bytes, fresh, fresh
+            y, largest, _ = self._layers[step.name](taken, *how)
+            finite.bounded(step, largest)
+            return {step.output: formed(step, y, x.shape, x.dtype)}
         left, right = (values[name] for name in (step.left, step.right))
         factors = finite.single(step, step.left, left), finite.single(step, step.right, right)
         y = self._reprogrammed[step.name](*factors, first)
         return {step.output: finite.product(step, y).astype(left.dtype, copy=False)}
-
-
-def corrected(step: PhotonicStep, y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an output with the correction of its channels, if there is one.
-
-    Raises
-    ------
-    InputError
-        It overflows single precision.
-    """
-    if step.correction is None:
-        return y
-    shape = [1] * y.ndim
-    shape[windows.channel_axis(step.geometry)] = -1
-    gain, offset = (row.reshape(shape) for row in step.correction)
-    y *= gain
-    y += offset
-    return finite.product(step, y)
 
 
 def _batch(program: Program, feeds: Mapping[str, Array]) -> int:

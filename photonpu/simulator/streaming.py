@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from photonpu.program import Geometry, PhotonicStep, Stream, TileBank
 from photonpu.simulator import kernels, slabs
-from photonpu.simulator.addresses import Addresses, addresses, together
+from photonpu.simulator.addresses import Addresses, Inside, addresses, together
 from photonpu.simulator.buffers import Buffers
-from photonpu.simulator.fields import Part, laid_out, look, seen_on_the_way
+from photonpu.simulator.fields import Part, Target, laid_out, look, ready, seen_on_the_way
 from photonpu.simulator.kernels_normal import TOGETHER
 from photonpu.simulator.panels import (
     LANES,
@@ -29,10 +29,10 @@ from photonpu.simulator.transfer import Transfer
 
 Singles = NDArray[np.float32]
 #: Parts of the input, index of its first sample, bytes that a slab of it may take, and memory for
-#: fields and for the output; to the output, (batch, out_channels, *spatial), and its
-#: largest magnitude.
-Run = Callable[[Sequence[Part], int, int, Buffers, Buffers], tuple[Singles, float]]
-_AS_THEY_ARE = 0.0, 0.0, False  # what codes outputs: nothing
+#: fields and for the output; to the output, (batch, out_channels, *spatial), or the
+#: field that it is in; and its largest magnitude and greatest number.
+Run = Callable[[Sequence[Part], int, int, Buffers, Buffers | Target], tuple[Singles, float, float]]
+Coder = tuple[float, float, bool]
 _TOGETHER_BYTES = 1 << 23  # of matrices of small layers, which are made together
 _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
 
@@ -127,12 +127,12 @@ def run(
     first_sample: int,
     scratch_bytes: int,
     scratch: Buffers,
-    outputs: Buffers,
+    outputs: Buffers | Target,
     *,
     step: PhotonicStep,
     matrices: tuple[Matrix, ...],
     receiver: Receiver,
-) -> tuple[Singles, float]:
+) -> tuple[Singles, float, float]:
     """Run a step: one ADC sample for each output of each tile, where there is an ADC.
 
     Parameters
@@ -143,8 +143,11 @@ def run(
         Index of the batch's first sample, which keys the noise.
     scratch_bytes
         About how much of the tensor is laid out at once. The output has the same bits for any.
-    scratch, outputs
-        Of what memory that and the output are.
+    scratch
+        Of what memory that is.
+    outputs
+        Of what memory the output is; or the field of the next step, to which it goes, which takes
+        an output that is `whole`.
     step
         What to run.
     matrices
@@ -155,22 +158,23 @@ def run(
     Returns
     -------
     output
-        (batch, out_channels, *spatial).
-    largest
-        Its largest magnitude, NaN or infinity where any is one of them.
+        (batch, out_channels, *spatial), or the field.
+    largest, greatest
+        Its largest magnitude, NaN or infinity where any is one of them; and its greatest number,
+        at least 0. Not coded.
 
     Raises
     ------
     InputError
         The input holds NaN or infinity, or even one row of windows is too large to be laid out.
     """
-    geometry, form = step.geometry, parts[0].form
-    spatial = form.shape[2:]
+    geometry, (batch, _, *sizes) = step.geometry, parts[0].form.shape
+    spatial = tuple(sizes)
     size = geometry.output_size(spatial)
     counts = [stream.window.count(spatial) for stream in geometry.streams]
     full = _full_size(size, counts, geometry)
     pieces = [
-        list(slabs.cut(len(form), spatial, geometry, stream, scratch_bytes))
+        list(slabs.cut(batch, spatial, geometry, stream, scratch_bytes))
         for stream in geometry.streams
     ]
     seen = seen_on_the_way(step, pieces[0], receiver)
@@ -178,14 +182,13 @@ def run(
         for part in parts:
             look(step, part, receiver)
     bias = np.zeros(geometry.out_channels, np.float32) if step.bias is None else step.bias
-    out = outputs.singles((len(form), geometry.out_channels, *full))
-    filled = sum(
-        len(stream.offsets) * math.prod(count)
-        for stream, count in zip(geometry.streams, counts, strict=True)
-    )
-    if filled < math.prod(full):  # positions that no window reaches hold the bias alone
-        out[...] = bias.reshape(-1, *(1,) * len(full))
-    largest = 0.0
+    if isinstance(outputs, Target):
+        out, inside, coder = outputs.field, outputs.inside, outputs.coder
+    else:
+        out, inside, coder = outputs.singles((batch, geometry.out_channels, *full)), None, None
+        if _filled(geometry, spatial) < math.prod(full):
+            out[...] = bias.reshape(-1, *(1,) * len(full))  # alone where no window reaches
+    laid, largest, greatest = ready(parts), 0.0, 0.0
     for number, (stream, count) in enumerate(zip(geometry.streams, counts, strict=True)):
         for slab in pieces[number]:
             field, read = laid_out(step, parts, stream, slab, receiver, scratch)
@@ -193,16 +196,35 @@ def run(
                 for part, most in zip(parts, read, strict=True):
                     look(step, part, receiver, most)
             start = first_sample * step.vectors[number] + slab.samples[0] * math.prod(count)
-            part_of_out = out[slab.samples[0] : slab.samples[1]]
             where = spatial, geometry, stream, slab, start
-            given = _stream(field, where, matrices[number], receiver, bias, part_of_out)
-            largest = float(np.maximum(largest, given))
-            scratch.give(field)
-    if full == size:
-        return out, largest
+            to = out[slice(*slab.samples)], full, inside, coder
+            given = _stream(field, where, matrices[number], receiver, bias, to)
+            largest = float(np.maximum(largest, given[0]))
+            greatest = max(greatest, given[1])
+            if laid is None:
+                scratch.give(field)
+    if laid is not None:
+        scratch.give(laid)
+    if isinstance(outputs, Target) or full == size:
+        return out, largest, greatest
     cropped = np.ascontiguousarray(out[(slice(None), slice(None), *(slice(0, n) for n in size))])
     outputs.give(out)
-    return cropped, largest
+    return cropped, largest, greatest
+
+
+def whole(geometry: Geometry, spatial: tuple[int, ...]) -> bool:
+    """Return whether windows reach all of the output, and nothing beyond it."""
+    size = geometry.output_size(spatial)
+    counts = [stream.window.count(spatial) for stream in geometry.streams]
+    full = _full_size(size, counts, geometry)
+    return full == size and _filled(geometry, spatial) == math.prod(full)
+
+
+def _filled(geometry: Geometry, spatial: tuple[int, ...]) -> int:
+    """Return how many positions of the output windows reach."""
+    return sum(
+        len(stream.offsets) * math.prod(stream.window.count(spatial)) for stream in geometry.streams
+    )
 
 
 def _full_size(
@@ -222,24 +244,25 @@ def _stream(
     matrix: Matrix,
     receiver: Receiver,
     bias: Singles,
-    out: Singles,
-) -> float:
-    """Fill what one slab of one stream gives of the output, and return its largest magnitude.
+    to: tuple[Singles, tuple[int, ...], Inside | None, Coder | None],
+) -> tuple[float, float]:
+    """Fill what one slab of one stream gives of the output; return as `run` what was found.
 
     The slab lies in `field`; `where` is the spatial size of the input, the geometry, the stream,
-    the slab, and the number of the first vector of the slab's first sample.
+    the slab, and the number of the first vector of the slab's first sample; `to` is the output of
+    its samples, their spatial size, where they are in it if it is a field, and what codes them.
     """
     spatial, geometry, stream, slab, start = where
+    out, full, inside, coder = to
     counts = (len(field), *slab.counts(stream.window.count(spatial)))
     if math.prod(counts) == 0:
-        return 0.0
+        return 0.0, 0.0
     if slab.rows:
         start += slab.rows[0] * math.prod(counts[2:])
-    lead = start % TOGETHER
-    size, full = slab.size(padded_size(spatial, stream)), out.shape[2:]
+    lead, size = start % TOGETHER, slab.size(padded_size(spatial, stream))
     first_row = slab.rows[0] if slab.rows else 0
-    found = addresses(counts, size, full, geometry, stream, lead, first_row)
-    return _through(field, found, matrix, bias[found.channel], start, receiver, out)
+    found = addresses(counts, size, full, geometry, stream, lead, first_row, inside)
+    return _through(field, found, matrix, bias[found.channel], start, receiver, out, coder)
 
 
 def _through(
@@ -250,13 +273,14 @@ def _through(
     start: int,
     receiver: Receiver,
     out: Singles,
-) -> float:
-    """Stream vectors, of which the first is number `start`; return the largest magnitude."""
+    coder: Coder | None = None,
+) -> tuple[float, float]:
+    """Stream vectors, of which the first is number `start`; return as `run` what was found."""
     tiles, flat = matrix.tiles, field.reshape(-1)
     power = np.empty((len(tiles.spans), len(where.at) if tiles.lit else 0), np.float32)
     if tiles.lit:
         kernels.powers(flat, where.at, where.after, tiles.spans, power)
-    largest, _ = kernels.stream(
+    largest, greatest = kernels.stream(
         flat,
         where.at,
         where.after,
@@ -270,10 +294,10 @@ def _through(
         (receiver.adc_levels, receiver.effects.slope, receiver.dithered),
         matrix.sampling,
         receiver.key,
-        _AS_THEY_ARE,
+        coder or (0.0, 0.0, False),
         out.reshape(-1),
     )
-    return largest
+    return largest, greatest
 
 
 def _sampling(tiles: Panels, receiver: Receiver) -> int:

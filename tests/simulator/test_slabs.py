@@ -67,7 +67,7 @@ def outputs(
     receiver = replace(RECEIVER, sampling=sampling)
     packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 0)
     taken = fields.parts((Source("x"),), (x,), geometry)
-    y, largest = streaming.run(
+    y, largest, _ = streaming.run(
         taken,
         5,
         scratch_bytes,
