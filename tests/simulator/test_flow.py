@@ -28,7 +28,7 @@ QUANTISED = Machine.preset("mzi64-eo").override({"mesh.ports": 8})
 def net(body: str, inputs: str = "float[n, 2, 6, 5] x", outputs: str = "y") -> onnx.ModelProto:
     """Return a network of convolutions with the weights `a`, `b` (2 to 2) and `c` (4 to 3)."""
     rng = np.random.default_rng(0)
-    sizes = {"a": (2, 2, 3, 3), "b": (2, 2, 1, 1), "c": (3, 4, 3, 3), "w": (5, 4)}
+    sizes = {"a": (2, 2, 3, 3), "b": (2, 2, 1, 1), "c": (3, 4, 3, 3), "t": (2, 2, 2, 2)}
     weights = ", ".join(
         f"float[{', '.join(map(str, size))}] {name} = {{{_numbers(rng.standard_normal(size))}}}"
         for name, size in sizes.items()
@@ -61,6 +61,12 @@ ALONG = (
     f"p = Conv {PADDED} (x, a)  q = Conv (x, b)  h = Concat <axis = 2> (p, q) "
     f"s = Conv <strides = [2, 1]> (h, b)  j = Concat <axis = 1> (q, s)  y = Conv {PADDED} (j, c)"
 )
+UPSAMPLED = (
+    f"p = Conv {PADDED} (x, a)  h = ConvTranspose <strides = [2, 2]> (p, t)  k = Relu(h)  "
+    f"s = ConvTranspose <strides = [2, 2], pads = [1, 1, 0, 1]> (k, a)  "
+    f"q = Conv <strides = [4, 4], pads = [1, 0, 0, 0]> (s, a)  j = Concat <axis = 1> (x, q) "
+    f"y = Conv {PADDED} (j, c)"
+)
 
 
 def images(count: int = 3) -> np.ndarray:
@@ -71,7 +77,7 @@ def compiled(model: onnx.ModelProto, machine: Machine = IDEAL) -> Program:
     return photonpu.compile(model, machine, calibration=images())
 
 
-@pytest.mark.parametrize("body", [FORKED, PLAIN, ALONG])
+@pytest.mark.parametrize("body", [FORKED, PLAIN, ALONG, UPSAMPLED])
 @pytest.mark.parametrize("outputs", ["y", "y q", "y p", "y j", "y p q j"])
 def test_a_network_gives_what_onnxruntime_gives_and_earlier_outputs_stay(
     body: str, outputs: str
@@ -103,6 +109,15 @@ def test_rectifying_and_joining_for_steps_on_the_mesh_is_left_to_laying_out() ->
     assert {step.operators[0].op for step in found.skipped.values()} == {"Relu", "Concat"}
 
 
+def test_a_product_for_one_step_alone_goes_straight_into_its_field() -> None:
+    plain, forked = (flow.flow(compiled(net(body))) for body in (PLAIN, FORKED))
+
+    readers = {name: reader.output for name, (reader, _) in plain.direct.items()}
+    assert readers == {"p": "q", "q": "y"}
+    assert plain.direct["p"][1].rectified
+    assert "p" not in forked.direct
+
+
 @pytest.mark.parametrize("outputs", ["y r", "y j"])
 def test_what_others_read_is_made(outputs: str) -> None:
     found = flow.flow(compiled(net(PLAIN, outputs=outputs)))
@@ -112,16 +127,23 @@ def test_what_others_read_is_made(outputs: str) -> None:
 
 
 @pytest.mark.parametrize("noise", ["ideal", "quantised", "full"])
-def test_step_by_step_a_network_gives_the_same_bits(noise: str) -> None:
-    session = photonpu.Session(compiled(net(PLAIN), QUANTISED), noise=noise, seed=3)
+@pytest.mark.parametrize("body", [FORKED, PLAIN, UPSAMPLED])
+@pytest.mark.parametrize("scratch_bytes", [1, 2000, 1 << 20])
+def test_step_by_step_and_in_pieces_a_network_gives_the_same_bits(
+    noise: str, body: str, scratch_bytes: int
+) -> None:
+    session = photonpu.Session(compiled(net(body), QUANTISED), noise=noise, seed=3)
     values = {"x": images()}
     plan = memory.Plan(together=3, scratch_bytes=1 << 20)
-
     (found,) = session.run(None, {"x": images()})
 
     for step in session.program.steps:
         values.update(session.execute(step, values, 0, plan))
+    small = memory.Plan(together=3, scratch_bytes=scratch_bytes, kept_bytes=4000)
+    (pieces,) = session._passage.run(["y"], {"x": images()}, 0, small)
+
     npt.assert_array_equal(found, values["y"])
+    npt.assert_array_equal(found, pieces)
 
 
 def test_a_product_beyond_single_precision_is_named_where_only_meshes_read_it() -> None:
