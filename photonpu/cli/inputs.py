@@ -99,7 +99,7 @@ def read_machine(name: str | None, settings: Sequence[str] | None = None) -> Mac
 
 def read_chip(text: str | None) -> int | str | None:
     """Return the seed of a drawn chip as a number, and the name of a file as it is."""
-    return int(text) if text is not None and text.isdecimal() else text
+    return int(text) if text is not None and text.removeprefix("-").isdecimal() else text
 
 
 def read_model(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from photonpu.cli import options
-from photonpu.cli.output import emit, note, refuse
+from photonpu.cli.output import emit, make_folder, note, refuse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +117,6 @@ def simulate(
     from photonpu.cli import inputs, tracing
     from photonpu.models.evaluation import evaluate
     from photonpu.simulator import Session
-    from photonpu.storage import check_place
 
     asked = inputs.names(metrics)
     wrong = {
@@ -130,8 +129,7 @@ def simulate(
         if message:
             raise typer.BadParameter(message, param_hint=option)
     modes = inputs.noises(noise)
-    if output is not None:
-        check_place(output)
+    _prepare_places(output, pictures)
     feeds = {} if input_file is None else inputs.read_arrays(input_file)
     dataset = None if data is None else inputs.read_dataset(data, size=size, limit=limit)
     compiles = not model.endswith(".ppu")
@@ -210,6 +208,16 @@ def simulate(
         refuse([] if dice >= min_dice else [f"mean Dice {dice:.3f} is below {min_dice:g}"])
 
 
+def _prepare_places(output: Path | None, pictures: Path | None) -> None:
+    """Make sure, before anything is computed, that files can be written where they are to be."""
+    from photonpu.storage import check_place
+
+    if output is not None:
+        check_place(output)
+    if pictures is not None:
+        make_folder(pictures)
+
+
 @contextlib.contextmanager
 def _interruptible(store: Path | None) -> Iterator[None]:
     """Say what Ctrl-C leaves."""
@@ -240,7 +248,6 @@ def draw(folder: Path, dataset: Dataset, evaluation: Evaluation, headline: str =
     StorageError
         The folder or the picture cannot be written.
     """
-    from photonpu.cli.output import make_folder
     from photonpu.report.pictures import panel
 
     make_folder(folder)

@@ -298,8 +298,9 @@ class Chip:
             with np.load(source, allow_pickle=False) as archive:
                 found = {name: archive[name] for name in archive.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            why = getattr(error, "strerror", None) or error
             raise MachineError(
-                f"cannot read chip file '{path}': {error}; Chip.save writes such files"
+                f"cannot read chip file '{path}': {why}; Chip.save writes such files"
             ) from error
         if "splitter_in" in found and "psi_error" in found:
             sizes = found["psi_error"].shape, found["splitter_in"].shape

@@ -190,3 +190,10 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_model_is_read(
     result = photonpu("compile", "missing.onnx", *words)
     assert result.exit_code == 1
     assert said in result.stderr
+
+
+def test_a_seed_below_zero_is_no_file(photonpu: CommandLine, tiny: Path, tmp_path: Path) -> None:
+    result = photonpu("compile", tiny, "--chip=-3", "--output", tmp_path / "p.ppu")
+
+    assert result.exit_code == 1
+    assert "seed=-3" in result.stderr

@@ -190,6 +190,24 @@ def test_pictures_show_image_truth_and_masks(
         assert picture.height > 4 * 256
 
 
+def test_a_folder_for_pictures_that_cannot_be_made_is_refused_before_anything_runs(
+    photonpu: CommandLine, tiny: Path, squares: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import photonpu.models.evaluation as evaluation
+
+    def run(*arguments: object, **options: object) -> None:
+        raise AssertionError("it ran all the same")
+
+    monkeypatch.setattr(evaluation, "evaluate", run)
+    where = squares.parent / "file"
+    where.write_text("here")
+
+    result = photonpu("simulate", tiny, "--data", squares, "--pictures", where)
+
+    assert result.exit_code == 1
+    assert f"cannot make folder '{where}'" in result.stderr
+
+
 def test_pictures_in_a_place_that_is_a_file_say_so(
     photonpu: CommandLine, tiny: Path, squares: Path
 ) -> None:
