@@ -16,7 +16,7 @@ Sizes = tuple[int | str, ...]
 
 
 def fix_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
-    """Return a copy of the model whose inputs have these shapes; a free batch stays free.
+    """Return a model whose inputs have these shapes, itself for none; a free batch stays free.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ def fix_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> o
     """
     import onnx
 
+    if not shapes:
+        return model
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    if not shapes:
-        return fixed
     inputs = {value.name: value for value in fixed.graph.input}
     for name, shape in shapes.items():
         if name not in inputs:

@@ -73,14 +73,16 @@ def outline(model: onnx.ModelProto) -> onnx.ModelProto:
     Parameters
     ----------
     model
-        The model, which is returned itself if there is nothing to change.
+        The model, which is returned itself if there is nothing to change; the amount of data of
+        its weights has been compared with their shapes.
 
     Returns
     -------
     onnx.ModelProto
-        Large weights are inputs, and an input or output without type or shape is a float number.
+        All but small weights are inputs, for the checker would copy them, and an input or output
+        without type or shape is a float number.
     """
-    names = _large_weights(model)
+    names = frozenset(name for name, size in _movable(model).items() if size > SMALL_BYTES)
     vague = [value.name for value in _interface(model) if _is_vague(value)]
     if not names and not vague:
         return model
@@ -186,12 +188,17 @@ def large(sizes: Mapping[str, int]) -> frozenset[str]:
 
 def _large_weights(model: onnx.ModelProto) -> frozenset[str]:
     """Return which weights of a model are to stand apart."""
+    return large(_movable(model))
+
+
+def _movable(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the sizes, bytes, of those weights of a model that can be inputs as well."""
     import onnx
 
     kinds = {onnx.TensorProto.DataType.Value(name) for name in _WHOLE_BYTES.split()}
     given = {value.name for value in model.graph.output}
     weights = (t for t in model.graph.initializer if t.data_type in kinds and t.name not in given)
-    return large({tensor.name: nbytes(tensor) for tensor in weights})
+    return {tensor.name: nbytes(tensor) for tensor in weights}
 
 
 def _without(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
