@@ -66,4 +66,4 @@ class Buffers:
 
 def _place(array: NDArray[np.generic]) -> int:
     """Return where the numbers of an array begin."""
-    return int(array.__array_interface__["data"][0])
+    return array.ctypes.data

@@ -151,7 +151,7 @@ def target(
     if receiver.response != "linear" or not joinable(list(shapes.values()), geometry):
         return None
     pieces = [list(cut(batch, spatial, geometry, s, room)) for s in geometry.streams]
-    if laid_bytes(reader, batch, spatial) > room or any(len(p) != 1 or p[0].rows for p in pieces):
+    if laid_bytes(geometry, batch, spatial) > room or any(len(p) != 1 or p[0].rows for p in pieces):
         return None
     stream = geometry.streams[0]
     size, margin, channels = padded_size(spatial, stream), stream.window.pads_begin, 0
@@ -169,9 +169,9 @@ def target(
     return Target(field, inside, (reader.input_range, receiver.dac_levels, source.rectified))
 
 
-def laid_bytes(step: PhotonicStep, batch: int, spatial: tuple[int, ...]) -> int:
-    """Return what the input of a step takes when all of it is laid out."""
-    geometry = step.geometry
+@lru_cache(maxsize=256)
+def laid_bytes(geometry: Geometry, batch: int, spatial: tuple[int, ...]) -> int:
+    """Return what an input takes when all of it is laid out."""
     return batch * max(
         slab_bytes(stream.window.count(spatial), padded_size(spatial, stream), geometry)
         for stream in geometry.streams

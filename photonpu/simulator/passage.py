@@ -171,7 +171,7 @@ class Passage:
         if len(shapes) < len(sources) or not streaming.whole(step.geometry, spatial):
             return None
         in_order = {source: shapes[source] for source in sources}
-        room = run.plan.scratch_bytes - fields.laid_bytes(step, shape[0], spatial)
+        room = run.plan.scratch_bytes - fields.laid_bytes(step.geometry, shape[0], spatial)
         return fields.target(reader, in_order, mine, self._receiver, room, run.buffers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,13 +170,8 @@ def run(
     """
     geometry, (batch, _, *sizes) = step.geometry, parts[0].form.shape
     spatial = tuple(sizes)
-    size = geometry.output_size(spatial)
-    counts = [stream.window.count(spatial) for stream in geometry.streams]
-    full = _full_size(size, counts, geometry)
-    pieces = [
-        list(slabs.cut(batch, spatial, geometry, stream, scratch_bytes))
-        for stream in geometry.streams
-    ]
+    size, counts, full, filled = _extent(geometry, spatial)
+    pieces = _pieces(batch, spatial, geometry, scratch_bytes)
     seen = seen_on_the_way(step, pieces[0], receiver)
     if not seen:
         for part in parts:
@@ -186,7 +181,7 @@ def run(
         out, inside, coder = outputs.field, outputs.inside, outputs.coder
     else:
         out, inside, coder = outputs.singles((batch, geometry.out_channels, *full)), None, None
-        if _filled(geometry, spatial) < math.prod(full):
+        if filled < math.prod(full):
             out[...] = bias.reshape(-1, *(1,) * len(full))  # alone where no window reaches
     laid, largest, greatest = ready(parts), 0.0, 0.0
     for number, (stream, count) in enumerate(zip(geometry.streams, counts, strict=True)):
@@ -214,17 +209,37 @@ def run(
 
 def whole(geometry: Geometry, spatial: tuple[int, ...]) -> bool:
     """Return whether windows reach all of the output, and nothing beyond it."""
+    size, _, full, filled = _extent(geometry, spatial)
+    return full == size and filled == math.prod(full)
+
+
+@lru_cache(maxsize=256)
+def _extent(
+    geometry: Geometry, spatial: tuple[int, ...]
+) -> tuple[tuple[int, ...], list[tuple[int, ...]], tuple[int, ...], int]:
+    """Return sizes for an input of the size `spatial`.
+
+    Those of the output, of the windows of each stream, and of an output that no window leaves; and
+    how many positions of it windows reach.
+    """
     size = geometry.output_size(spatial)
     counts = [stream.window.count(spatial) for stream in geometry.streams]
-    full = _full_size(size, counts, geometry)
-    return full == size and _filled(geometry, spatial) == math.prod(full)
-
-
-def _filled(geometry: Geometry, spatial: tuple[int, ...]) -> int:
-    """Return how many positions of the output windows reach."""
-    return sum(
-        len(stream.offsets) * math.prod(stream.window.count(spatial)) for stream in geometry.streams
+    filled = sum(
+        len(stream.offsets) * math.prod(count)
+        for stream, count in zip(geometry.streams, counts, strict=True)
     )
+    return size, counts, _full_size(size, counts, geometry), filled
+
+
+@lru_cache(maxsize=64)
+def _pieces(
+    samples: int, spatial: tuple[int, ...], geometry: Geometry, scratch_bytes: int
+) -> list[list[Slab]]:
+    """Return the slabs of each stream."""
+    return [
+        list(slabs.cut(samples, spatial, geometry, stream, scratch_bytes))
+        for stream in geometry.streams
+    ]
 
 
 def _full_size(
