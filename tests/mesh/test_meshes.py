@@ -328,3 +328,17 @@ def test_haar_draws_are_unitary_and_their_elements_have_the_moments_of_haar() ->
     npt.assert_allclose(draws @ draws.conj().transpose(0, 2, 1), [np.eye(5)] * 2000, atol=1e-13)
     npt.assert_allclose(np.mean(np.abs(draws) ** 4), 2 / 30, rtol=0.02)
     npt.assert_allclose(np.mean(draws), 0.0, atol=0.01)
+
+
+@pytest.mark.parametrize("topology", ["clements", "clements-symmetric", "diamond"])
+def test_phases_go_into_arrays_that_are_handed_in(topology: str) -> None:
+    unitaries = mesh.haar(6, 3, seed=0)
+    wanted = mesh.decompose(unitaries, topology)
+    places = mesh.Phases(*(np.empty_like(a) for a in (wanted.theta, wanted.phi, wanted.psi)))
+
+    found = mesh.decompose(unitaries, topology, into=places)
+
+    assert found is places
+    npt.assert_array_equal(places.theta, wanted.theta)
+    npt.assert_array_equal(places.phi, wanted.phi)
+    npt.assert_array_equal(places.psi, wanted.psi)
