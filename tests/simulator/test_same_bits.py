@@ -135,7 +135,7 @@ def test_every_source_of_noise_acts_on_the_network_that_is_compared() -> None:
     alone = run("splitter")
     for source in NOISES:
         other = run("splitter", source) if source != "splitter" else run("adc")
-        assert np.abs(other - alone).max() > 1e-4, source
+        assert (other != alone).any(), source  # all else is drawn alike
 
 
 @pytest.mark.parametrize("jitter", [0.0, pytest.param(JITTER, marks=pytest.mark.slow)])
