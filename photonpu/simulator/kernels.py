@@ -17,6 +17,7 @@ from photonpu.simulator.kernels_detection import (
     QUANTITIES,
     collect,
     collect_dithered,
+    detect,
     disturb,
     merge,
     multiply,
@@ -75,6 +76,12 @@ def _block(
             scale = lane + QUANTITIES * LANES * column
             at = LANES * (place + column)
             which = (draw, tile, register + column)
+            if levels > 0.0 and not dithered and not pitch and sampling in (SILENT, MERGED):
+                inputs = field, base, offset, low, high, weights, weight
+                quantities = lanes + 4 * scale
+                apart = spread if sampling == MERGED else 0
+                detect(inputs, count, quantities, levels, slope, total, apart, at, stride)
+                continue
             multiply(field, base, count, offset, low, high, weights, weight, sums)
             if sampling in (EXACT, FAST):
                 coarse = sampling == FAST
@@ -121,7 +128,7 @@ def stream(
         here[: end - begin] = base[begin:end]
         here[end - begin :] = base[end - 1]
         sums = np.empty(here.size * LANES, np.float32)
-        total = np.zeros((end - begin) * stride, np.float32)
+        total = np.zeros(here.size * stride, np.float32)
         spread = np.zeros(total.size if sampling == MERGED else 0, np.float32)
         drawn = np.empty(-(-here.size // TOGETHER) * DRAWN, np.float32)
         group = draw + begin // TOGETHER

@@ -25,7 +25,11 @@ from photonpu.simd import (
     store,
 )
 from photonpu.simulator.kernels_normal import TOGETHER, direction, dithers, points
-from photonpu.simulator.kernels_product import PRODUCT, make_panel_product
+from photonpu.simulator.kernels_product import (
+    PRODUCT,
+    make_panel_detection,
+    make_panel_product,
+)
 
 _F = np.float32
 
@@ -36,6 +40,8 @@ STEPS, UNIT, SHIFT, FLOOR, SHARE = (LANES * i for i in range(5))
 QUANTITIES = 5
 
 _product = make_panel_product(PRODUCT)
+_detection = make_panel_detection(PRODUCT, spreads=False)
+_spreading = make_panel_detection(PRODUCT, spreads=True)
 
 
 @jit()
@@ -191,6 +197,65 @@ def spread_out(
         if powers:
             variance = fma(share, repeat_single(powers, v), variance)
         _add(spread, at + v * stride, variance)
+
+
+@jit()
+def detect(
+    inputs: tuple[int, int, int, int, int, int, int],
+    count: int,
+    lanes: int,
+    levels: float,
+    slope_variance: float,
+    total: int,
+    spread: int,
+    at: int,
+    stride: int,
+) -> None:
+    """Do what `multiply`, `collect` and, unless `spread` is 0, `spread_out` do, in registers.
+
+    `inputs` are those of `multiply` without the count: powers, and an ADC that rounds by chance or
+    not at all, have no part in it.
+    """
+    field, base, offset, low, high, weights, begin = inputs
+    top, slope = _F(levels), _F(slope_variance)
+    for v in range(0, count, PRODUCT):
+        place = at + v * stride
+        if spread:
+            _spreading(
+                field,
+                base,
+                v,
+                offset,
+                low,
+                high,
+                weights,
+                begin,
+                lanes,
+                top,
+                slope,
+                total,
+                spread,
+                place,
+                stride,
+            )
+        else:
+            _detection(
+                field,
+                base,
+                v,
+                offset,
+                low,
+                high,
+                weights,
+                begin,
+                lanes,
+                top,
+                slope,
+                total,
+                spread,
+                place,
+                stride,
+            )
 
 
 @jit()

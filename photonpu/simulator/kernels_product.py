@@ -49,7 +49,10 @@ def make_panel_product(vectors: int) -> Any:
         at: Any,
     ) -> Any:
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            _emit_product(builder, args, vectors)
+            *inputs, target, start = args
+            for i, value in enumerate(_emit_product(builder, inputs, vectors)):
+                where = builder.add(start, ir.Constant(start.type, i * LANES))
+                _write(builder, value, target, where)
             return context.get_dummy_value()
 
         return types.void(*(types.intp,) * 10), lower
@@ -57,9 +60,103 @@ def make_panel_product(vectors: int) -> Any:
     return product
 
 
-def _emit_product(builder: Any, args: list[Any], vectors: int) -> None:
-    """Write the loop of a panel product: one multiply-add a sum and step."""
-    field, base, first, offset, low, high, weights, begin, target, at = args
+def make_panel_detection(vectors: int, spreads: bool) -> Any:
+    """Return a compiled function that multiplies as `make_panel_product`'s, detects and adds up.
+
+    Parameters
+    ----------
+    vectors
+        How many vectors at once.
+    spreads
+        Whether the variances of noise that is not drawn add up too.
+
+    Returns
+    -------
+    function
+        ``detection(field, base, first, offset, low, high, weights, begin, lanes, levels, slope,
+        total, spread, at, stride)``: what `photonpu.simulator.kernels_detection.collect`, and
+        `spread_out`, make of the sums, without leaving the registers. `lanes` is where those of
+        the register are; totals of a vector are `stride` apart from `at` on, and so are variances.
+    """
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def detection(
+        typing: Any,
+        field: Any,
+        base: Any,
+        first: Any,
+        offset: Any,
+        low: Any,
+        high: Any,
+        weights: Any,
+        begin: Any,
+        lanes: Any,
+        levels: Any,
+        slope: Any,
+        total: Any,
+        spread: Any,
+        at: Any,
+        stride: Any,
+    ) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            _emit_detection(builder, args, vectors, spreads)
+            return context.get_dummy_value()
+
+        numbers = (types.float32,) * 2
+        return types.void(*(types.intp,) * 9, *numbers, *(types.intp,) * 4), lower
+
+    return detection
+
+
+def _emit_detection(builder: Any, args: list[Any], vectors: int, spreads: bool) -> None:
+    """Write a product, and what becomes of its sums at the detectors."""
+    *inputs, lanes, levels, slope, total, spread, at, stride = args
+    sums = _emit_product(builder, inputs, vectors)
+
+    def quantity(number: int) -> Any:
+        return _read(builder, lanes, ir.Constant(at.type, number * LANES))
+
+    def call(name: str, *operands: Any) -> Any:
+        kind = SINGLES.llvm
+        kinds = ir.FunctionType(kind, [kind] * len(operands))
+        full = f"llvm.{name}.v{LANES}f32"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kinds, full), operands)
+
+    steps, unit, shift, floor = (quantity(number) for number in range(4))
+    top = spread_lanes(builder, levels, SINGLES)
+    bottom = builder.fneg(top)
+    gain = builder.fmul(steps, unit)
+    square = builder.fmul(gain, gain)
+    floor = builder.fmul(floor, square)
+    growth = builder.fmul(spread_lanes(builder, slope, SINGLES), square)
+    for value in sums:
+        if spreads:
+            variance = call("fma", builder.fmul(growth, value), value, floor)
+            _write(builder, builder.fadd(variance, _read(builder, spread, at)), spread, at)
+        code = call("rint", call("fma", value, steps, shift))
+        code = builder.select(builder.fcmp_ordered("<", code, top), code, top)
+        code = builder.select(builder.fcmp_ordered(">", code, bottom), code, bottom)
+        _write(builder, call("fma", code, unit, _read(builder, total, at)), total, at)
+        at = builder.add(at, stride)
+
+
+def _read(builder: Any, start: Any, at: Any) -> Any:
+    """Write the load of a register from an element of an array on."""
+    kind = SINGLES.llvm
+    value = builder.load(element_at(builder, start, at, kind.element, kind), typ=kind)
+    value.align = 4
+    return value
+
+
+def _write(builder: Any, value: Any, start: Any, at: Any) -> None:
+    """Write the store of a register from an element of an array on."""
+    kind = SINGLES.llvm
+    builder.store(value, element_at(builder, start, at, kind.element, kind)).align = 4
+
+
+def _emit_product(builder: Any, args: list[Any], vectors: int) -> list[Any]:
+    """Write the loop of a panel product, one multiply-add a sum and step; return the sums."""
+    field, base, first, offset, low, high, weights, begin = args
     size, kind = first.type, SINGLES.llvm
 
     def number(value: int) -> Any:
@@ -90,9 +187,7 @@ def _emit_product(builder: Any, args: list[Any], vectors: int) -> None:
     multiply_add = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{LANES}f32"
     )
-    source = element_at(builder, weights, place, kind.element, kind)
-    weight = builder.load(source, typ=kind)
-    weight.align = 4
+    weight = _read(builder, weights, place)
     grown = [
         builder.call(multiply_add, [value, weight, total])
         for value, total in zip(values, sums, strict=True)
@@ -106,6 +201,4 @@ def _emit_product(builder: Any, args: list[Any], vectors: int) -> None:
         variable.add_incoming(after, body)
 
     builder.position_at_end(end)
-    for i, total in enumerate(sums):
-        where = builder.add(at, number(i * LANES))
-        builder.store(total, element_at(builder, target, where, kind.element, kind)).align = 4
+    return sums
