@@ -305,16 +305,16 @@ def test_scores_do_not_depend_on_the_ceiling_of_memory(
 def test_ranges_can_be_set_by_another_rule(
     photonpu: CommandLine, tiny: Path, samples: Path, tmp_path: Path
 ) -> None:
-    rule = "--calibration-method", "percentile:99", "--calibration-per", "row"
-    words = "simulate", tiny, "--input", samples, "--calibration", samples
+    rule = "--calibration-method", "percentile:75", "--calibration-per", "row"
+    words = "simulate", tiny, "--input", samples, "--calibration", samples, "--noise", "quantised"
 
     plain, other = photonpu.json(*words), photonpu.json(*words, *rule)
 
-    # The network is the logistic function: the largest input, one of 128, is clipped.
+    # The network is the logistic function: a quarter of the inputs are clipped, the largest too.
     assert other["mask"]["max"] < plain["mask"]["max"]
     program = tmp_path / "p.ppu"
     told = photonpu.json("compile", tiny, "--calibration", samples, "-o", program, *rule)
-    assert "converter ranges were set by percentile:99 per row" in told["notes"]
+    assert "converter ranges were set by percentile:75 per row" in told["notes"]
     refused = photonpu("simulate", program, "--input", samples, *rule)
     assert refused.exit_code == 1
     assert "was compiled already: --calibration-method and --calibration-per are" in refused.stderr
