@@ -84,9 +84,7 @@ def tile_matrices(
     from photonpu.mesh import kernels
 
     _check(theta, phi, psi, attenuator, core, chip)
-    actual, known = _splitters(chip, machine, sources)
-    if detuning:
-        actual = Splitters(*(frozen(errors + detuning) for errors in actual))
+    actual, known = _splitters(chip, machine, sources, detuning)
     result: Complexes = kernels.tile_matrices(
         frozen(theta),
         frozen(phi),
@@ -129,9 +127,9 @@ def _check(
 
 
 def _splitters(
-    chip: Chip, machine: Machine, sources: frozenset[str]
+    chip: Chip, machine: Machine, sources: frozenset[str], detuning: float
 ) -> tuple[Splitters, Splitters]:
-    """Return the splitter errors that act, and those that a correction knows."""
+    """Return the splitter errors that act, and those that a correction knows: less `detuning`."""
     drawn = Splitters(
         frozen(chip.splitter_in),
         frozen(chip.splitter_out),
@@ -141,7 +139,10 @@ def _splitters(
     )
     none = Splitters(*(frozen(np.zeros_like(errors)) for errors in drawn))
     actual = drawn if "splitter" in sources else none
-    return actual, none if machine.mesh.correction == "none" else actual
+    known = none if machine.mesh.correction == "none" else actual
+    if detuning:
+        actual = Splitters(*(frozen(errors + detuning) for errors in actual))
+    return actual, known
 
 
 def _errors(chip: Chip, sources: frozenset[str], real: bool) -> Errors:
@@ -203,6 +204,7 @@ def single_matrices(
     *,
     sources: frozenset[str] = frozenset(),
     programmed: bool = False,
+    detuning: float = 0.0,
     scale: float = 1.0,
 ) -> Maker:
     """Return a function that gives the real part of `tile_matrices`, in single precision.
@@ -212,7 +214,7 @@ def single_matrices(
 
     Parameters
     ----------
-    chip, machine, sources, programmed
+    chip, machine, sources, programmed, detuning
         As for `tile_matrices`.
     scale
         A factor of all results.
@@ -225,7 +227,7 @@ def single_matrices(
     """
     from photonpu.mesh import kernels_lanes, kernels_singles
 
-    actual, known = _splitters(chip, machine, sources)
+    actual, known = _splitters(chip, machine, sources, detuning)
     errors = _errors(chip, sources, MESHES[machine.mesh.topology].real)
     cores = kernels_lanes.cores(known, actual, errors)
     plan = _plan(chip.ports, machine, sources, programmed or machine.mesh.correction == "none")
@@ -254,8 +256,18 @@ def single_matrices(
     def make_double(
         theta: Floats, phi: Floats, psi: Floats, attenuator: Floats, core: Ints
     ) -> Singles:
-        phases = theta, phi, psi, attenuator
-        exact = tile_matrices(*phases, core, chip, machine, sources=sources, programmed=programmed)
+        exact = tile_matrices(
+            theta,
+            phi,
+            psi,
+            attenuator,
+            core,
+            chip,
+            machine,
+            sources=sources,
+            programmed=programmed,
+            detuning=detuning,
+        )
         return (scale * exact.real).astype(np.float32)
 
     balanced = bool((errors.skew == 1.0).all() and (errors.attenuator_skew == 1.0).all())

@@ -64,7 +64,7 @@ def bank_matrices(
 
 
 def chip_matrices(
-    machine: Machine, chip: Chip, sources: frozenset[str]
+    machine: Machine, chip: Chip, sources: frozenset[str], detuning: float = 0.0
 ) -> Callable[[TileBank], Reals]:
     """Return a function that gives `bank_matrices` on one chip, fast.
 
@@ -72,10 +72,10 @@ def chip_matrices(
     are exact. What depends on the chip alone is computed once.
     """
     acting = sources & _CHIP_SOURCES
-    if not acting:
+    if not acting and not detuning:
         return lambda bank: bank_matrices(bank, machine, chip, acting)
     scale = _recovered(machine, sources)
-    make = mesh.single_matrices(chip, machine, sources=acting, scale=scale)
+    make = mesh.single_matrices(chip, machine, sources=acting, detuning=detuning, scale=scale)
     return lambda bank: make(bank.theta, bank.phi, bank.psi, bank.attenuator, bank.core)
 
 

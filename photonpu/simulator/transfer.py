@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu.hardware import Chip, Machine
-from photonpu.keyed import normal_array
+from photonpu.keyed import normal_arrays
 from photonpu.program import TileBank
 from photonpu.program.programming import program
 from photonpu.simulator import engine
@@ -100,7 +100,7 @@ def _fluctuating(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Transfer:
     """Return what tiles do where phases or wavelengths differ from vector to vector."""
-    matrices = engine.bank_matrices(bank, machine, chip, frozenset(strengths))
+    matrices = engine.chip_matrices(machine, chip, frozenset(strengths))(bank).astype(np.float64)
     share = np.zeros(matrices.shape[:2])
     for others in (
         _jittered(bank, machine, chip, strengths),
@@ -112,7 +112,9 @@ def _fluctuating(
     return Transfer(matrices, share if share.any() else None)
 
 
-def _spread(matrices: Floats, others: Iterator[Floats], bank: TileBank) -> tuple[Floats, Floats]:
+def _spread(
+    matrices: Floats, others: Iterator[engine.Reals], bank: TileBank
+) -> tuple[Floats, Floats]:
     """Return by how much matrices (T) shrink on average of others, and what rows (T, N) scatter.
 
     Of each tile only the rows and columns in use count.
@@ -123,7 +125,7 @@ def _spread(matrices: Floats, others: Iterator[Floats], bank: TileBank) -> tuple
     exact = np.where(used, matrices, 0.0)
     along, square, count = np.zeros((tiles, ports)), np.zeros((tiles, ports)), 0
     for other in others:
-        moved = np.where(used, other, 0.0)
+        moved = np.where(used, other, 0.0).astype(np.float64, copy=False)
         along += np.einsum("tij,tij->ti", moved, exact)
         square += np.einsum("tij,tij->ti", moved, moved)
         count += 1
@@ -151,7 +153,7 @@ def _slope_per_nm(machine: Machine, strengths: Mapping[str, Strength]) -> float:
 
 def _jittered(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
-) -> Iterator[Floats]:
+) -> Iterator[engine.Reals]:
     """Yield the matrices of tiles whose phases have moved by chance, and by the opposite.
 
     What is linear in the phases cancels in the mean of such a pair.
@@ -162,18 +164,22 @@ def _jittered(
     sources = frozenset(strengths) | {"phase"}
     pairs = max(_PAIRS, _ROWS // machine.mesh.ports)
     still = 1.0 if "phase" in strengths else 0.0
+    errors = {name: getattr(chip, name) for name in _JITTERED}
+    numbers = {
+        name: normal_arrays(_SEED, *((draw, i) for draw in range(pairs)), shape=errors[name].shape)
+        for i, name in enumerate(_JITTERED)
+    }
     for draw, sign in itertools.product(range(pairs), (1.0, -1.0)):
-        moved = {}
-        for stream, name in enumerate(_JITTERED):
-            error = getattr(chip, name)
-            number = normal_array(_SEED, draw, stream, shape=error.shape)
-            moved[name] = still * error + sign * sigma * number
-        yield engine.bank_matrices(bank, machine, replace(chip, **moved), sources)
+        moved = {
+            name: still * error + sign * sigma * numbers[name][draw]
+            for name, error in errors.items()
+        }
+        yield engine.chip_matrices(machine, replace(chip, **moved), sources)(bank)
 
 
 def _coloured(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
-) -> Iterator[Floats]:
+) -> Iterator[engine.Reals]:
     """Yield the matrices of tiles at each wavelength, programmed for the one in the middle."""
     slope = _slope_per_nm(machine, strengths)
     spacing, channels = machine.optics.channel_spacing_nm, machine.wavelengths
@@ -182,4 +188,4 @@ def _coloured(
     for channel in range(channels):
         away_nm = (channel - (channels - 1) / 2.0) * spacing
         detuning = np.pi / 4.0 * slope * away_nm
-        yield engine.bank_matrices(bank, machine, chip, frozenset(strengths), detuning)
+        yield engine.chip_matrices(machine, chip, frozenset(strengths), detuning)(bank)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numba
@@ -15,6 +16,7 @@ from photonpu import mesh
 from photonpu.hardware import Chip, LinkBudget, Machine
 from photonpu.hardware.adc import effective_bits
 from photonpu.hardware.link import current_variance
+from photonpu.keyed import normal_array
 from photonpu.simulator import NOISES, PhotonicMatrix, Session
 from photonpu.simulator.energy import conversion_energy_j
 from photonpu.simulator.engine import bank_matrices
@@ -420,6 +422,39 @@ def test_jitter_has_a_share_on_every_output_in_use_and_none_without_it() -> None
     assert moved.share is not None
     in_use = np.arange(8) < tiles.rows[:, None]
     npt.assert_array_equal(moved.share > 0, in_use)
+
+
+@pytest.mark.parametrize("sigma", [1e-4, 0.01])
+def test_jitter_is_the_scatter_of_the_matrices_of_six_pairs_of_moved_chips(sigma: float) -> None:
+    # 0x6A697474 is ASCII of "jitt"; a stream for each draw and each array of errors.
+    machine = MACHINE.override({"mesh.ports": 64, "phase.jitter_rad": sigma})
+    chip = Chip.draw(machine, 4)
+    tiles = PhotonicMatrix(np.random.default_rng(8).standard_normal((64, 64)), machine)
+    bank, sources = tiles.program.tiles, ("splitter", "phase", "loss", "dac")
+    errors = {
+        name: getattr(chip, name)
+        for name in ("theta_error", "phi_error", "psi_error", "attenuator_error")
+    }
+
+    found = transfer(bank, machine, chip, dict.fromkeys((*sources, "jitter"), 1.0))
+
+    exact = bank_matrices(bank, machine, chip, frozenset(sources))
+    drawn = []
+    for draw in range(6):
+        for sign in (1.0, -1.0):
+            moved = {
+                name: error
+                + sign * sigma * normal_array(0x6A697474, draw, stream, shape=error.shape)
+                for stream, (name, error) in enumerate(errors.items())
+            }
+            drawn.append(
+                bank_matrices(bank, machine, replace(chip, **moved), frozenset(sources))[0]
+            )
+    shrink = np.mean([np.vdot(other, exact) for other in drawn]) / np.vdot(exact, exact)
+    scatter = np.mean([((other - shrink * exact[0]) ** 2).sum(axis=1) for other in drawn], axis=0)
+    npt.assert_allclose(found.matrices, shrink * exact, atol=2e-6)
+    assert found.share is not None
+    npt.assert_allclose(found.share, [scatter / 64], rtol=1e-3)
 
 
 def test_a_direct_detector_takes_two_passes() -> None:
