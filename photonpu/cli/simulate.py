@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -116,13 +117,21 @@ def simulate(
     """
     from photonpu.cli import inputs, tracing
     from photonpu.models.evaluation import evaluate
+    from photonpu.models.metrics import METRICS
     from photonpu.simulator import Session
+    from photonpu.simulator.receiver import SAMPLINGS
 
     asked = inputs.names(metrics)
+    for name in asked:
+        METRICS[name]  # or say at once that there is none
     wrong = {
         "--trace / --attribute": "give one of the two" * (trace and attribute),
         "--pictures": "draws no attribution: leave it out" * bool(pictures and attribute),
         "--data / --input": "give one of the two" * ((data is None) == (input_file is None)),
+        "--until-ci": "give half the width of an interval, such as 0.01"
+        * (until_ci is not None and not 0 < until_ci < math.inf),
+        "--sampling": f"there are {', '.join(SAMPLINGS)}" * (sampling not in SAMPLINGS),
+        "--threshold": "give a number" * (not math.isfinite(threshold)),
         "--min-dice": "needs 'dice' in --metrics" * (min_dice is not None and "dice" not in asked),
     }
     for option, message in wrong.items():

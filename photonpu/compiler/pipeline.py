@@ -165,7 +165,7 @@ def compile(
     inputs, outputs = graph.inputs, tuple(_known(info, observed) for info in graph.outputs)
     ranges = seen.ranges
     del graph, seen  # the weights: tiles and digital steps have their own
-    tiles, made = for_chip(
+    tiles, made, bought = for_chip(
         _bank(layers, ranges, machine, rule),
         [
             span
@@ -183,7 +183,7 @@ def compile(
         tiles=tiles,
         model_sha256=digest,
         parameters=parameters,
-        notes=notes,
+        notes=(*notes, *bought),
         programming=made,
     )
 
@@ -194,7 +194,10 @@ def _for_chip(
     method: str,
     rounding: str,
     assignment: str,
-) -> Callable[[TileBank, Iterable[tuple[int, int]]], tuple[TileBank, Programming | None]]:
+) -> Callable[
+    [TileBank, Iterable[tuple[int, int]]],
+    tuple[TileBank, Programming | None, tuple[str, ...]],
+]:
     """Check how a chip is to be programmed; return what programs tiles and their streams."""
     programs.check(method, rounding)
     assignments.check(assignment)
@@ -204,7 +207,7 @@ def _for_chip(
                 f"programming='{method}', rounding='{rounding}', assignment='{assignment}': these "
                 "are for one chip; say chip=, a file or a seed"
             )
-        return lambda tiles, _: (tiles, None)
+        return lambda tiles, _: (tiles, None, ())
     measured_chip = programs.chip_of(chip, machine)
     return lambda tiles, streams: assignments.for_chip(
         tiles,

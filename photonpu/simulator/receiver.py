@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonpu import keyed
+from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.simulator.effects import Effect, Total, together
 from photonpu.simulator.noise import NOISES, Strength
@@ -97,7 +98,13 @@ def _effect(name: str, strength: Strength, machine: Machine, chip: Chip) -> Effe
     entry = NOISES[name]
     if isinstance(strength, np.ndarray):
         return entry.measured(strength) if entry.measured else Effect()
-    return entry.act(machine, chip).times(strength) if entry.act else Effect()
+    effect = entry.act(machine, chip) if entry.act else Effect()
+    if not isinstance(effect, Effect):
+        raise InputError(
+            f"noise source '{name}': its function returned {type(effect).__name__}; an Effect is "
+            "needed"
+        )
+    return effect.times(strength)
 
 
 def _levels(bits: int) -> float:

@@ -139,7 +139,13 @@ def _deviating(
         deviate = NOISES[name].deviate
         if deviate is None or not isinstance(strength, float):
             continue
-        for array, error in deviate(machine, whole).items():
+        added = deviate(machine, whole)
+        if not isinstance(added, Mapping):
+            raise InputError(
+                f"noise source '{name}': its function returned {type(added).__name__}; a mapping "
+                "from names of the chip's arrays to what is added is needed"
+            )
+        for array, error in added.items():
             source = _source_of(name, array, error, chip)
             if source not in acting:
                 arrays |= {other: np.zeros_like(getattr(chip, other)) for other in SOURCES[source]}

@@ -147,6 +147,10 @@ def test_a_missing_dataset_names_the_shipped_one(photonpu: CommandLine, tiny: Pa
         (["--data", "shipped", "--input", "x.npz"], "give one of the two"),
         (["--data", "shipped", "--metrics", "iou", "--min-dice", "0.5"], "needs 'dice'"),
         (["--data", "shipped", "--chips", "0"], "--chips"),
+        (["--data", "shipped", "--until-ci", "0"], "give half the width of an interval"),
+        (["--data", "shipped", "--until-ci", "nan"], "give half the width of an interval"),
+        (["--data", "shipped", "--sampling", "quick"], "there are exact, fast, merged"),
+        (["--data", "shipped", "--threshold", "inf"], "give a number"),
     ],
 )
 def test_wrong_usage_has_its_own_exit_code(
@@ -155,6 +159,16 @@ def test_wrong_usage_has_its_own_exit_code(
     result = photonpu("simulate", tiny, *words)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_wrong_options_are_told_before_the_model_is_read(photonpu: CommandLine) -> None:
+    for words, code, message in (
+        (["--until-ci", "0"], 2, "give half the width of an interval"),
+        (["--metrics", "dise"], 1, "'dise'; did you mean 'dice'"),
+    ):
+        result = photonpu("simulate", "missing.onnx", "--data", "shipped", *words)
+        assert result.exit_code == code
+        assert message in result.stderr
 
 
 @pytest.mark.parametrize("option", ["--shape", "--calibration"])

@@ -109,6 +109,17 @@ def test_an_effect_that_makes_no_sense_is_named(table: None, effect: Effect, mes
         PhotonicMatrix(np.eye(2), MACHINE, noise="odd")
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("sample", "returned int; an Effect is needed"), ("chip", "returned int; a mapping from")],
+)
+def test_a_source_that_gives_something_else_is_named(table: None, place: Any, message: str) -> None:
+    noise_source("odd", equation="", source="", place=place)(lambda machine, chip: 3)
+
+    with pytest.raises(InputError, match=f"noise source 'odd': its function {message}"):
+        PhotonicMatrix(np.eye(2), MACHINE, noise="odd")
+
+
 def test_noise_is_a_name_names_or_strengths() -> None:
     assert set(strengths("full")) == set(NOISES)
     assert strengths("ideal") == {}
