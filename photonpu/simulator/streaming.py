@@ -202,7 +202,8 @@ def run(
         scratch.give(laid)
     if isinstance(outputs, Target) or full == size:
         return out, largest, greatest
-    cropped = np.ascontiguousarray(out[(slice(None), slice(None), *(slice(0, n) for n in size))])
+    # A copy even where the part that is left is contiguous: others get the memory of the whole.
+    cropped = out[(slice(None), slice(None), *(slice(0, n) for n in size))].copy()
     outputs.give(out)
     return cropped, largest, greatest
 

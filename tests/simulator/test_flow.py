@@ -94,6 +94,23 @@ def test_a_network_gives_what_onnxruntime_gives_and_earlier_outputs_stay(
             npt.assert_allclose(got, want, atol=1e-4)
 
 
+def test_an_output_cropped_to_its_beginning_has_memory_of_its_own() -> None:
+    # One sample of one channel: what is left of the output was a view, and `s` came to lie in it.
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> net (float[1, 2, 2] x) => '
+        "(float[1, 1, 3] y, float[1, 1, 2] s) <float[2, 1, 1] a = {1, 2}, float[1, 1, 1] b = {3}, "
+        "float[1, 2, 1] c = {1, -1}> { p = ConvTranspose <strides = [2]> (x, a) "
+        "s = Conv (x, c) y = Conv (p, b) }"
+    )
+    x = np.array([[[0.5, -1.0], [0.25, 2.0]]], np.float32)
+    session = photonpu.Session(photonpu.compile(model, IDEAL, calibration=x), noise="ideal")
+
+    y, s = session.run(None, {"x": x})
+
+    npt.assert_allclose(y, [[[3.0, 0.0, 9.0]]], atol=1e-5)
+    npt.assert_allclose(s, [[[0.25, -3.0]]], atol=1e-5)
+
+
 def test_what_is_fed_stays_as_it_was() -> None:
     session = photonpu.Session(compiled(net(PLAIN)), noise="full")
     x = images()
