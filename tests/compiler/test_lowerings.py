@@ -13,7 +13,7 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from photonpu.compiler.graph import from_model
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
@@ -179,6 +179,8 @@ def test_matrices_have_the_shapes_that_the_geometry_says(op: str, data: st.DataO
 @given(transposed_convs())
 def test_no_weight_of_a_transposed_convolution_is_streamed_twice_or_as_zero(drawn: Drawn) -> None:
     (tensor,) = (t for t in drawn.model.graph.initializer if t.name == "w")
+    distinct = np.arange(1, 1 + math.prod(tensor.dims), dtype=np.float32)  # draws may be equal
+    tensor.CopyFrom(numpy_helper.from_array(distinct.reshape(tensor.dims), "w"))
     weights = np.concatenate(
         [w.ravel() for w in product_of(drawn.model).weights] or [np.zeros(0, np.float32)]
     )

@@ -338,3 +338,18 @@ def test_division_cuts_off_towards_zero(a: int, b: int) -> None:
 def test_what_is_unknown_stays_unknown() -> None:
     (a, b) = EVALUATE["Add"](np.array(["N", 2], object), np.array([1, 1], object))
     assert (a, b) == (None, 3)
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(2, 3, 2), (1, 2, 1), (3, 2, 2), (2, 2, 2)])
+def test_a_kernel_shorter_than_its_stride_spreads_as_far_as_in_onnxruntime(
+    auto_pad: str, kernel: int, stride: int, size: int
+) -> None:
+    # ONNX would have size times stride; onnxruntime adds nothing. A weight behind it is for that.
+    up = make("ConvTranspose", ["x", "w"], ["u"], strides=[stride], auto_pad=auto_pad)
+    nodes = [up, make("Transpose", ["u"], ["t"], perm=[0, 2, 1]), make("Conv", ["t", "v"], ["y"])]
+    given = numbers(1, 1, size)
+    length = (size - 1) * stride + min(kernel, stride)
+    constants = {"w": numbers(1, 1, kernel), "v": numbers(2, length, 1)}
+
+    agrees(network(nodes, {"x": [1, 1, size]}, {"y": 3}, constants), {"x": given})

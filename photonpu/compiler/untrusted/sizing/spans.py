@@ -133,11 +133,11 @@ def _transposed(call: Call) -> Shape | None:
             result.append(None)
             continue
         small = 1 if size is None else size
+        spread = strides[i] * (small - 1) + extra[i] + dilations[i] * (kernel - 1) + 1
         if auto.startswith("SAME"):
-            spread = small * strides[i]
-        else:
-            trim = 0 if auto == "VALID" else pads[i] + pads[rank + i]
-            spread = strides[i] * (small - 1) + extra[i] + dilations[i] * (kernel - 1) + 1 - trim
+            spread = min(spread, small * strides[i])  # onnxruntime adds nothing to short kernels
+        elif auto != "VALID":
+            spread -= pads[i] + pads[rank + i]
         result.append(max(0, spread) if size is not None or spread > 2**16 else None)
     return tuple(result)
 
