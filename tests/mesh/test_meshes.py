@@ -70,7 +70,7 @@ def degenerate() -> Complexes:
 
 
 @universal
-@pytest.mark.parametrize("ports", [*range(2, 17), 64, 128])
+@pytest.mark.parametrize("ports", [*range(2, 65), 128])
 def test_haar_unitaries_come_back_from_their_phases(topology: str, ports: int) -> None:
     unitaries = drawn(topology, ports, 4, seed=ports)
     phases = mesh.decompose(unitaries, topology)
