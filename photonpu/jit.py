@@ -33,8 +33,8 @@ def jit(
     are compiled anew in each process. Other people's functions keep their own cache.
 
     Numba looks for edits in the function's own file only. Functions may call compiled ones from
-    other files named ``kernels*.py`` in the same folder, and vectors of `photonpu.simd`: the cache
-    is kept by all their contents.
+    other files named ``kernels*.py`` in the same folder, and what `photonpu.simd` and
+    `photonpu.tasks` have: the cache is kept by all their contents.
 
     Parameters
     ----------
@@ -87,9 +87,10 @@ def _own_folder() -> str:
 
 
 def _edition(function: Callable[..., object]) -> str:
-    """Return a name for the contents of `simd` and of the ``kernels*.py`` beside `function`."""
+    """Return a name for all that a compiled function may use: the cache's edition."""
     home = Path(function.__code__.co_filename).parent
     digest = hashlib.sha256()
-    for path in [Path(__file__).with_name("simd.py"), *sorted(home.glob("kernels*.py"))]:
+    shared = (Path(__file__).with_name(name) for name in ("simd.py", "tasks.py"))
+    for path in [*shared, *sorted(home.glob("kernels*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

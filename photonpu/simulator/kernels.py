@@ -19,6 +19,7 @@ from photonpu.simulator.kernels_detection import (
     collect_dithered,
     detect,
     disturb,
+    floors,
     merge,
     multiply,
     spread_out,
@@ -27,6 +28,7 @@ from photonpu.simulator.kernels_handout import FOUND, hand_out, largest
 from photonpu.simulator.kernels_layout import coder_of
 from photonpu.simulator.kernels_normal import DRAWN, TOGETHER, schedule
 from photonpu.simulator.kernels_product import PRODUCT
+from photonpu.tasks import take
 
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -71,17 +73,17 @@ def _block(
     for i in range(panel.shape[0]):
         low, high, begin, lane, place, registers, tile, register, span = panel[i]
         shone = powers + 4 * span * pitch if pitch else 0
+        if levels > 0.0 and not dithered and not pitch and sampling in (SILENT, MERGED):
+            inputs = field, base, offset, low, high, weights, begin
+            quantities = lanes + 4 * lane
+            apart, at = spread if sampling == MERGED else 0, LANES * place
+            detect(inputs, count, registers, quantities, levels, slope, total, apart, at, stride)
+            continue
         for column in range(registers):
             weight = begin + column * LANES * (high - low)
             scale = lane + QUANTITIES * LANES * column
             at = LANES * (place + column)
             which = (draw, tile, register + column)
-            if levels > 0.0 and not dithered and not pitch and sampling in (SILENT, MERGED):
-                inputs = field, base, offset, low, high, weights, weight
-                quantities = lanes + 4 * scale
-                apart = spread if sampling == MERGED else 0
-                detect(inputs, count, quantities, levels, slope, total, apart, at, stride)
-                continue
             multiply(field, base, count, offset, low, high, weights, weight, sums)
             if sampling in (EXACT, FAST):
                 coarse = sampling == FAST
@@ -119,67 +121,73 @@ def stream(
     blocks = (base.size + _BLOCK - 1) // _BLOCK
     keys, converter = schedule(key), coder_of(coder[0], coder[1], coder[2])
     found = np.zeros((blocks * groups.shape[0], FOUND), np.float32)
-    for task in prange(blocks * groups.shape[0]):
-        first_panel, last_panel, first_row, last_row = groups[task % groups.shape[0]]
-        stride = (last_row - first_row + LANES - 1) // LANES * LANES
-        begin = task // groups.shape[0] * _BLOCK
-        end = min(base.size, begin + _BLOCK)
-        here = np.empty(end - begin + PRODUCT, np.int32)  # the last product is a whole one
-        here[: end - begin] = base[begin:end]
-        here[end - begin :] = base[end - 1]
-        sums = np.empty(here.size * LANES, np.float32)
-        total = np.zeros(here.size * stride, np.float32)
-        spread = np.zeros(total.size if sampling == MERGED else 0, np.float32)
-        drawn = np.empty(-(-here.size // TOGETHER) * DRAWN, np.float32)
-        group = draw + begin // TOGETHER
-        _block(
-            address(field),
-            address(here),
-            end - begin,
-            address(offset),
-            address(weights),
-            panel[first_panel:last_panel],
-            address(lanes),
-            address(total),
-            address(spread),
-            stride,
-            address(sums),
-            address(power) + 4 * begin,
-            power.shape[1],
-            receiver,
-            sampling,
-            group,
-            address(keys),
-            address(drawn),
-        )
-        if sampling == MERGED:
-            top = panel[first_panel]
-            which = (group, top[6], top[7] - top[4])
-            merge(
+    counter = np.zeros(1, np.int64)
+    for _ in prange(len(found)):  # the first of each thread does all of its work
+        task = take(counter)
+        while task < len(found):
+            first_panel, last_panel, first_row, last_row = groups[task % groups.shape[0]]
+            stride = (last_row - first_row + LANES - 1) // LANES * LANES
+            begin = task // groups.shape[0] * _BLOCK
+            end = min(base.size, begin + _BLOCK)
+            here = np.empty(end - begin + PRODUCT, np.int32)  # the last product is a whole one
+            here[: end - begin] = base[begin:end]
+            here[end - begin :] = base[end - 1]
+            sums = np.empty(here.size * LANES, np.float32)
+            total = np.zeros(here.size * stride, np.float32)
+            spread = np.empty(total.size if sampling == MERGED else 0, np.float32)
+            drawn = np.empty(-(-here.size // TOGETHER) * DRAWN, np.float32)
+            group = draw + begin // TOGETHER
+            those = panel[first_panel:last_panel]
+            if sampling == MERGED:
+                floors(address(lanes), those, address(spread), here.size, stride)
+            _block(
+                address(field),
+                address(here),
+                end - begin,
+                address(offset),
+                address(weights),
+                those,
+                address(lanes),
                 address(total),
                 address(spread),
-                end - begin,
                 stride,
-                which,
+                address(sums),
+                address(power) + 4 * begin,
+                power.shape[1],
+                receiver,
+                sampling,
+                group,
                 address(keys),
                 address(drawn),
             )
-        first, last = max(begin, lead), min(end, lead + place.size)
-        hand_out(
-            total[(first - begin) * stride :],
-            max(0, last - first),
-            stride,
-            place[first - lead : max(first, last) - lead],
-            row[first_row:last_row],
-            bias[first_row:last_row],
-            converter,
-            out,
-            found[task],
-        )
-        keep(here)
-        keep(sums)
-        keep(spread)
-        keep(drawn)
+            if sampling == MERGED:
+                which = (group, those[0, 6], those[0, 7] - those[0, 4])
+                merge(
+                    address(total),
+                    address(spread),
+                    end - begin,
+                    stride,
+                    which,
+                    address(keys),
+                    address(drawn),
+                )
+            first, last = max(begin, lead), min(end, lead + place.size)
+            hand_out(
+                total[(first - begin) * stride :],
+                max(0, last - first),
+                stride,
+                place[first - lead : max(first, last) - lead],
+                row[first_row:last_row],
+                bias[first_row:last_row],
+                converter,
+                out,
+                found[task],
+            )
+            keep(here)
+            keep(sums)
+            keep(spread)
+            keep(drawn)
+            task = take(counter)
     return largest(found)
 
 

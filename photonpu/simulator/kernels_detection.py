@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photonpu.jit import jit
 from photonpu.simd import (
@@ -30,6 +31,8 @@ from photonpu.simulator.kernels_product import (
     make_panel_detection,
     make_panel_product,
 )
+
+Longs = NDArray[np.int64]
 
 _F = np.float32
 
@@ -174,6 +177,25 @@ def collect_dithered(
 
 
 @jit()
+def floors(lanes: int, panel: Longs, spread: int, count: int, stride: int) -> None:
+    """Write to `spread` the variances at zero of all noise that `disturb` would draw.
+
+    `panel` are those of some rows, whose variances add up; they are `count` vectors' alike.
+    """
+    nothing = spread_singles(_F(0.0))
+    for at in range(0, stride, LANES):
+        store(spread, at, nothing)
+    for i in range(panel.shape[0]):
+        for column in range(panel[i, 5]):
+            lane = panel[i, 3] + QUANTITIES * LANES * column
+            gain = load_singles(lanes, lane + STEPS) * load_singles(lanes, lane + UNIT)
+            floor = load_singles(lanes, lane + FLOOR)
+            _add(spread, LANES * (panel[i, 4] + column), floor * (gain * gain))
+    for at in range(stride, count * stride, LANES):
+        store(spread, at, load_singles(spread, at - stride))
+
+
+@jit()
 def spread_out(
     sums: int,
     count: int,
@@ -185,24 +207,24 @@ def spread_out(
     at: int,
     stride: int,
 ) -> None:
-    """Add to `spread` the variances of the noise that `disturb` would draw."""
+    """Add to `spread` the variances of the noise that `disturb` would draw, but for `floors`'s."""
     gain = load_singles(lanes, lane + STEPS) * load_singles(lanes, lane + UNIT)
     square = gain * gain
-    floor = load_singles(lanes, lane + FLOOR) * square
     share = load_singles(lanes, lane + SHARE) * square
     slope = spread_singles(_F(slope_variance)) * square
     for v in range(count):
         y = load_singles(sums, v * LANES)
-        variance = fma(slope * y, y, floor)
+        variance = fma(slope * y, y, load_singles(spread, at + v * stride))
         if powers:
             variance = fma(share, repeat_single(powers, v), variance)
-        _add(spread, at + v * stride, variance)
+        store(spread, at + v * stride, variance)
 
 
 @jit()
 def detect(
     inputs: tuple[int, int, int, int, int, int, int],
     count: int,
+    registers: int,
     lanes: int,
     levels: float,
     slope_variance: float,
@@ -219,43 +241,47 @@ def detect(
     field, base, offset, low, high, weights, begin = inputs
     top, slope = _F(levels), _F(slope_variance)
     for v in range(0, count, PRODUCT):
-        place = at + v * stride
-        if spread:
-            _spreading(
-                field,
-                base,
-                v,
-                offset,
-                low,
-                high,
-                weights,
-                begin,
-                lanes,
-                top,
-                slope,
-                total,
-                spread,
-                place,
-                stride,
-            )
-        else:
-            _detection(
-                field,
-                base,
-                v,
-                offset,
-                low,
-                high,
-                weights,
-                begin,
-                lanes,
-                top,
-                slope,
-                total,
-                spread,
-                place,
-                stride,
-            )
+        place, weight, quantities = at + v * stride, begin, lanes
+        for _ in range(registers):
+            if spread:
+                _spreading(
+                    field,
+                    base,
+                    v,
+                    offset,
+                    low,
+                    high,
+                    weights,
+                    weight,
+                    quantities,
+                    top,
+                    slope,
+                    total,
+                    spread,
+                    place,
+                    stride,
+                )
+            else:
+                _detection(
+                    field,
+                    base,
+                    v,
+                    offset,
+                    low,
+                    high,
+                    weights,
+                    weight,
+                    quantities,
+                    top,
+                    slope,
+                    total,
+                    spread,
+                    place,
+                    stride,
+                )
+            place += LANES
+            weight += LANES * (high - low)
+            quantities += 4 * QUANTITIES * LANES
 
 
 @jit()

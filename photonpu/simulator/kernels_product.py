@@ -68,7 +68,7 @@ def make_panel_detection(vectors: int, spreads: bool) -> Any:
     vectors
         How many vectors at once.
     spreads
-        Whether the variances of noise that is not drawn add up too.
+        Whether the variances of noise that is not drawn, but for those at zero, add up too.
 
     Returns
     -------
@@ -122,17 +122,15 @@ def _emit_detection(builder: Any, args: list[Any], vectors: int, spreads: bool) 
         full = f"llvm.{name}.v{LANES}f32"
         return builder.call(cgutils.get_or_insert_function(builder.module, kinds, full), operands)
 
-    steps, unit, shift, floor = (quantity(number) for number in range(4))
+    steps, unit, shift = (quantity(number) for number in range(3))
     top = spread_lanes(builder, levels, SINGLES)
     bottom = builder.fneg(top)
     gain = builder.fmul(steps, unit)
-    square = builder.fmul(gain, gain)
-    floor = builder.fmul(floor, square)
-    growth = builder.fmul(spread_lanes(builder, slope, SINGLES), square)
+    growth = builder.fmul(spread_lanes(builder, slope, SINGLES), builder.fmul(gain, gain))
     for value in sums:
         if spreads:
-            variance = call("fma", builder.fmul(growth, value), value, floor)
-            _write(builder, builder.fadd(variance, _read(builder, spread, at)), spread, at)
+            grown = call("fma", builder.fmul(growth, value), value, _read(builder, spread, at))
+            _write(builder, grown, spread, at)
         code = call("rint", call("fma", value, steps, shift))
         code = builder.select(builder.fcmp_ordered("<", code, top), code, top)
         code = builder.select(builder.fcmp_ordered(">", code, bottom), code, bottom)
