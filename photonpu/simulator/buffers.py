@@ -66,4 +66,5 @@ class Buffers:
 
 def _place(array: NDArray[np.generic]) -> int:
     """Return where the numbers of an array begin."""
-    return array.ctypes.data
+    place: int = array.__array_interface__["data"][0]
+    return place

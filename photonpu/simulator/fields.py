@@ -69,6 +69,8 @@ class Target:
     ----------
     field
         (batch, lines, width, channels).
+    shape
+        (batch, channels, *spatial) of the output.
     inside
         Where in it.
     coder
@@ -77,6 +79,7 @@ class Target:
     """
 
     field: Singles
+    shape: tuple[int, ...]
     inside: Inside
     coder: tuple[float, float, bool]
 
@@ -146,27 +149,40 @@ def target(
     buffers
         Of what memory it is.
     """
-    geometry, (batch, _, *sizes) = reader.geometry, shapes[source]
-    spatial = tuple(sizes)
-    if receiver.response != "linear" or not joinable(list(shapes.values()), geometry):
+    shape, index = shapes[source], list(shapes).index(source)
+    inside = _inside(reader.geometry, tuple(shapes.values()), index, room)
+    if receiver.response != "linear" or inside is None:
         return None
-    pieces = [list(cut(batch, spatial, geometry, s, room)) for s in geometry.streams]
-    if laid_bytes(geometry, batch, spatial) > room or any(len(p) != 1 or p[0].rows for p in pieces):
-        return None
-    stream = geometry.streams[0]
-    size, margin, channels = padded_size(spatial, stream), stream.window.pads_begin, 0
-    field = buffers.singles((batch, math.prod(size[:-1]), size[-1], geometry.in_channels))
-    whole = field.reshape(batch, *size, geometry.in_channels)
-    for axis, (before, length) in enumerate(zip(margin, spatial, strict=True)):
+    size, margin = inside.size, inside.margin
+    field = buffers.singles((shape[0], math.prod(size[:-1]), size[-1], inside.channels))
+    whole = field.reshape(shape[0], *size, inside.channels)
+    for axis, (before, length) in enumerate(zip(margin, shape[2:], strict=True)):
         along = (slice(None),) * (axis + 1)
         whole[(*along, slice(0, before))] = 0.0
         whole[(*along, slice(before + length, None))] = 0.0
-    for other, shape in shapes.items():
-        if other == source:
-            break
-        channels += shape[1]
-    inside = Inside(size, margin, geometry.in_channels, channels)
-    return Target(field, inside, (reader.input_range, receiver.dac_levels, source.rectified))
+    coder = reader.input_range, receiver.dac_levels, source.rectified
+    return Target(field, shape, inside, coder)
+
+
+@lru_cache(maxsize=256)
+def _inside(
+    geometry: Geometry, shapes: tuple[tuple[int, ...], ...], index: int, room: int
+) -> Inside | None:
+    """Return where in one field of a whole input one of its tensors lies; None for no such field.
+
+    The field may take `room` bytes.
+    """
+    batch, _, *sizes = shapes[index]
+    spatial = tuple(sizes)
+    if not joinable(shapes, geometry) or laid_bytes(geometry, batch, spatial) > room:
+        return None
+    pieces = [list(cut(batch, spatial, geometry, s, room)) for s in geometry.streams]
+    if any(len(slabs) != 1 or slabs[0].rows for slabs in pieces):
+        return None
+    stream = geometry.streams[0]
+    first = sum(shape[1] for shape in shapes[:index])
+    size, margin = padded_size(spatial, stream), stream.window.pads_begin
+    return Inside(size, margin, geometry.in_channels, first)
 
 
 @lru_cache(maxsize=256)

@@ -151,7 +151,7 @@ class Passage:
         finite.bounded(step, largest)
         if target is not None:
             most = greatest if target.coder[2] else largest
-            run.laid[step.output] = Laid(y, windows.output_shape(shape, step.geometry), most)
+            run.laid[step.output] = Laid(y, target.shape, most)
             return
         run.values[step.output] = formed(step, y, shape, dtype)
         if dtype != y.dtype:

@@ -194,7 +194,7 @@ def run(
             where = spatial, geometry, stream, slab, start
             to = out[slice(*slab.samples)], full, inside, coder
             given = _stream(field, where, matrices[number], receiver, bias, to)
-            largest = float(np.maximum(largest, given[0]))
+            largest = largest if largest >= given[0] or math.isnan(largest) else given[0]
             greatest = max(greatest, given[1])
             if laid is None:
                 scratch.give(field)
