@@ -31,6 +31,14 @@ def compile_model(
     programming: options.Programming = "local",
     rounding: options.Rounding = "nearest",
     assignment: options.Assignment = "round-robin",
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="MB",
+            help="Refuse MODEL if it would take more to compile it.  [default: no ceiling]",
+        ),
+    ] = None,
     annotate: Annotated[
         Path | None,
         typer.Option(
@@ -121,6 +129,7 @@ def compile_model(
             assignment=assignment,
             calibration_method=calibration_method,
             calibration_per=calibration_per,
+            memory_limit_mb=memory,
         )
     program.save(path)
     if annotate is not None:

@@ -15,6 +15,7 @@ from photonpu.compiler import (
     activations,
     axes,
     calibrate,
+    ceiling,
     control,
     passes,
     placement,
@@ -71,6 +72,7 @@ def compile(
     assignment: str = "round-robin",
     calibration_method: str = "max",
     calibration_per: str = "tile",
+    memory_limit_mb: float | None = None,
 ) -> Program:
     """Compile a network for a machine, or for one chip of it.
 
@@ -116,6 +118,10 @@ def compile(
     calibration_per
         What has an ADC range of its own: each ``"tile"``, each ``"row"`` of a tile (each output
         port), or each ``"layer"``. Input DACs have one a layer.
+    memory_limit_mb
+        What compiling may take, about, besides the interpreter and its libraries: what takes more
+        is refused before phases are made, and a quarter of it is for tensors of the float
+        network, which beyond that go node by node. None for no ceiling.
 
     Returns
     -------
@@ -129,11 +135,12 @@ def compile(
     UnsupportedModelError
         Neither the mesh nor the digital unit can run it.
     InputError
-        The calibration data do not fit, a name of `keep_digital` or `only` matches no node, or
-        an option has no such value.
+        The calibration data do not fit, the model takes more memory than the limit, a name of
+        `keep_digital` or `only` matches no node, or an option has no such value.
     """
     machine = Machine.of(machine)
     rule = Rule.of(calibration_method, calibration_per)
+    ceiling.least(memory_limit_mb)
     for_chip = _for_chip(chip, machine, programming, rounding, assignment)
     choice = Choice.of(keep_digital, only, activation_products)
     limits = reader.limits_of(model, limits)
@@ -144,7 +151,9 @@ def compile(
     kept = choice.kept(graph, proto)
     del proto  # its weights: the graph has its own
     samples = calibrate.feeds(graph.inputs, calibration)
-    seen = placement.see(graph, samples, machine, choice, kept, rule)
+    held_bytes = ceiling.held_bytes(memory_limit_mb)
+    seen = placement.see(graph, samples, machine, choice, kept, rule, held_bytes)
+    ceiling.check(memory_limit_mb, seen.graph, seen.layers, machine)
     graph, layers, observed = seen.graph, seen.layers, seen.observed
     on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
         **_photonic_steps(layers, seen.ranges, observed, machine, rule),

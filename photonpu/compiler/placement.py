@@ -82,12 +82,14 @@ def see(
     choice: Choice,
     kept: Mapping[str, str],
     rule: Rule,
+    held_bytes: int | None = None,
 ) -> Seen:
     """Run the float network, place its nodes, and measure; its tensors are gone afterwards.
 
     Where shapes follow without a run, onnxruntime is asked for no more than what is measured.
+    `held_bytes` is as for `Profiler`.
     """
-    network = Profiler(graph)
+    network = Profiler(graph, held_bytes)
     foretold = network.foretold(samples[0])
     first: Iterable[tuple[str, Array]] = ()
     if foretold is None:

@@ -59,6 +59,8 @@ class Profiler:
     ----------
     graph
         The network.
+    held_bytes
+        Of its tensors that may be in memory at once, if not `HELD_BYTES`.
 
     Attributes
     ----------
@@ -67,9 +69,10 @@ class Profiler:
         forgotten after its last reader.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, held_bytes: int | None = None) -> None:
         self._graph = graph
-        self.lean = _tensor_bytes(graph) > HELD_BYTES and not any(
+        most = HELD_BYTES if held_bytes is None else min(held_bytes, HELD_BYTES)
+        self.lean = _tensor_bytes(graph) > most and not any(
             part in node.op for node in graph.nodes for part in _NO_TENSORS
         )
         groups = [(node,) for node in graph.nodes] if self.lean else [graph.nodes]

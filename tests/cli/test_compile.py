@@ -197,3 +197,14 @@ def test_a_seed_below_zero_is_no_file(photonpu: CommandLine, tiny: Path, tmp_pat
 
     assert result.exit_code == 1
     assert "seed=-3" in result.stderr
+
+
+def test_a_model_that_takes_more_memory_than_the_ceiling_is_refused(
+    photonpu: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = photonpu("compile", "tumour-unet", "--memory", 5)
+
+    assert result.exit_code == 1
+    assert "memory_limit_mb=5: to compile this model takes about" in result.stderr
+    assert list(tmp_path.iterdir()) == []
