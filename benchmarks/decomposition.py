@@ -184,6 +184,7 @@ def compare(ports: int) -> str:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                run(matrices)  # some compile when they are first called
                 seconds, (count, back) = timed(partial(run, matrices))
                 wrong = np.abs(back() - matrices[:count]).max()
         except Exception as error:  # a package that is missing, or does not work with its others
