@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +217,9 @@ def largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float
         return np.zeros(len(tiles.places))
     from photonpu.compiler import kernels_sums
 
-    places = np.array([(place.column, place.columns, place.rows) for place in tiles.places])
+    numbers = np.fromiter(chain.from_iterable(tiles.places), np.int64).reshape(-1, 4)
+    _, column, rows, columns = numbers.T
+    places = np.stack([column, columns, rows], axis=1)
     arguments = vectors, tiles.numbers.astype(np.float32, copy=False), places
     largest = kernels_sums.largest_sums(*arguments)
     if not np.isfinite(largest).all():

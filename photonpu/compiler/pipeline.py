@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from photonpu.compiler import (
 from photonpu.compiler.calibrate import Ranges
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
+from photonpu.compiler.meanwhile import both
 from photonpu.compiler.placement import Layer, Observed
 from photonpu.compiler.ranges import Rule, adc_ranges, input_range_of
 from photonpu.compiler.untrusted.checked import Checked
@@ -47,7 +49,7 @@ from photonpu.program import (
 )
 from photonpu.program import assignment as assignments
 from photonpu.program import programming as programs
-from photonpu.program.tiles import bank_all
+from photonpu.program.tiles import Banking
 
 if TYPE_CHECKING:
     import onnx
@@ -145,9 +147,10 @@ def compile(
     choice = Choice.of(keep_digital, only, activation_products)
     limits = reader.limits_of(model, limits)
     proto = reader.read(model, limits=limits)
-    name, digest = name or name_of(model, proto), weights.digest(proto)
+    name = name or name_of(model, proto)
     parameters = sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer)
-    graph = simplified(proto, {**shapes_of(calibration, proto), **(shapes or {})}, limits)
+    fixed = {**shapes_of(calibration, proto), **(shapes or {})}
+    digest, graph = both(partial(weights.digest, proto), partial(simplified, proto, fixed, limits))
     kept = choice.kept(graph, proto)
     del proto  # its weights: the graph has its own
     samples = calibrate.feeds(graph.inputs, calibration)
@@ -172,10 +175,10 @@ def compile(
     steps = _steps(graph, on_mesh, observed)
     notes = _notes(calibration is None, seen.held_batch, on_mesh, rule)
     inputs, outputs = graph.inputs, tuple(_known(info, observed) for info in graph.outputs)
-    ranges = seen.ranges
+    ranges, banking = seen.ranges, seen.banking
     del graph, seen  # the weights: tiles and digital steps have their own
     tiles, made, bought = for_chip(
-        _bank(layers, ranges, machine, rule),
+        _bank(layers, banking, ranges, machine, rule),
         [
             span
             for step in on_mesh.values()
@@ -285,11 +288,14 @@ def shapes_of(
 
 
 def _bank(
-    layers: list[Layer], ranges: Mapping[str, Ranges], machine: Machine, rule: Rule
+    layers: list[Layer],
+    banking: Banking,
+    ranges: Mapping[str, Ranges],
+    machine: Machine,
+    rule: Rule,
 ) -> TileBank:
-    """Decompose the tiles of all layers, stream by stream, and set the ranges of their ADCs."""
-    streams = [(part.places, part.numbers) for layer in layers for part in layer.tiles]
-    phases = bank_all(streams, machine.mesh.ports, machine.mesh.topology, machine.cores)
+    """Finish the phases of the tiles of all layers, and set the ranges of their ADCs."""
+    phases = banking.bank()
     adc_range, first = [], 0
     for layer in layers:
         found = ranges[layer.node.name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
@@ -17,10 +17,11 @@ from photonpu.compiler.calibrate import Feeds, Ranges, Tiles
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
+from photonpu.compiler.meanwhile import ahead
 from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.ranges import Rule
 from photonpu.hardware import Machine
-from photonpu.program.tiles import cut, one_blas_thread
+from photonpu.program.tiles import Banking, cut, one_blas_thread
 
 Array = NDArray[np.generic]
 
@@ -62,6 +63,8 @@ class Seen(NamedTuple):
         Every tensor's shape and type.
     layers, products
         What runs on the mesh.
+    banking
+        The phases of these layers' tiles, some of which are made.
     ranges, factor_ranges
         What their converters must represent, by the node's name.
     """
@@ -71,6 +74,7 @@ class Seen(NamedTuple):
     observed: Observed
     layers: list[Layer]
     products: list[Factors]
+    banking: Banking
     ranges: dict[str, Ranges]
     factor_ranges: dict[str, FactorRanges]
 
@@ -86,8 +90,8 @@ def see(
 ) -> Seen:
     """Run the float network, place its nodes, and measure; its tensors are gone afterwards.
 
-    Where shapes follow without a run, onnxruntime is asked for no more than what is measured.
-    `held_bytes` is as for `Profiler`.
+    Where shapes follow without a run, onnxruntime is asked for no more than what is measured, and
+    phases are made beside it. `held_bytes` is as for `Profiler`.
     """
     network = Profiler(graph, held_bytes)
     foretold = network.foretold(samples[0])
@@ -103,16 +107,28 @@ def see(
         )
     graph, held_batch = truly_free(graph, network, samples[0])
     layers, products = lowered(graph, machine, observed, choice, kept)
-    wanted = None
+    streams = [(part.places, part.numbers) for layer in layers for part in layer.tiles]
+    banking = Banking(streams, machine.mesh.ports, machine.mesh.topology, machine.cores)
+    wanted: Collection[str] | None = None
+    again = samples if network.lean or foretold is not None else samples[1:]
     if foretold is not None:
         wanted = {*graph.output_names, *(layer.product.input for layer in layers)}
         wanted |= {name for pair in products for name in (pair.product.left, pair.product.right)}
-        first = tuple(network.run(samples[0], wanted))
+    runs = _runs(network, again, wanted, banking)
+    if foretold is not None:
+        first = tuple(next(runs))
         observed = corrected(observed, first)
-    again = samples if network.lean else samples[1:]
-    runs = chain([] if network.lean else [first], (network.run(sample, wanted) for sample in again))
-    found = measured(layers, products, runs, machine, rule)
-    return Seen(graph, held_batch, observed, layers, products, *found)
+    found = measured(layers, products, chain([] if network.lean else [first], runs), machine, rule)
+    return Seen(graph, held_batch, observed, layers, products, banking, *found)
+
+
+def _runs(
+    network: Profiler, samples: Sequence[Feeds], wanted: Collection[str] | None, banking: Banking
+) -> Iterator[Iterable[tuple[str, Array]]]:
+    """Run the network on samples one by one; where memory allows it, phases are made meanwhile."""
+    if not network.light:
+        return (network.run(sample, wanted) for sample in samples)
+    return ahead(lambda sample: tuple(network.run(sample, wanted)), samples, banking.step)
 
 
 def corrected(foretold: Observed, values: Iterable[tuple[str, object]]) -> Observed:

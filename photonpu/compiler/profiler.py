@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.generic]
 
 HELD_BYTES = 1 << 30  # of tensors that may be in memory at once; beyond, they go node by node
+LIGHT_BYTES = 1 << 28  # of tensors and constants that may be in memory beside a program
 _SINGLE = 4  # bytes
 _NAMES = "bool float16 int8 int16 int32 int64 uint8 uint16 uint32 uint64"
 #: onnxruntime's names of types that arrays have, too.
@@ -43,6 +45,7 @@ class _Piece:
     forgets: tuple[str, ...]
     session: onnxruntime.InferenceSession | None = None
     gives: tuple[str, ...] = ()
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Foretold(NamedTuple):
@@ -67,6 +70,9 @@ class Profiler:
     lean
         Whether its tensors are too large to be held together: they then come node by node, each
         forgotten after its last reader.
+    light
+        Whether its tensors and constants are so small that other work may go on beside it. It
+        then runs on one thread, and several samples may run at the same time.
     """
 
     def __init__(self, graph: Graph, held_bytes: int | None = None) -> None:
@@ -75,6 +81,8 @@ class Profiler:
         self.lean = _tensor_bytes(graph) > most and not any(
             part in node.op for node in graph.nodes for part in _NO_TENSORS
         )
+        held = sum(value.nbytes for value in graph.constants.values())
+        self.light = _tensor_bytes(graph) + held <= LIGHT_BYTES
         groups = [(node,) for node in graph.nodes] if self.lean else [graph.nodes]
         self._pieces = list(_pieces(graph, groups))
 
@@ -121,13 +129,15 @@ class Profiler:
             names = _written(piece)
             if only is not None and not self.lean:
                 names = tuple(name for name in names if name in only)
-            if piece.session is None or not set(names) <= set(piece.gives):
-                piece.session, piece.gives = self._session(piece, values, names), names
+            with piece.lock:
+                if piece.session is None or not set(names) <= set(piece.gives):
+                    piece.session, piece.gives = self._session(piece, values, names), names
+                session = piece.session
             feeds = {name: values[name] for name in piece.inputs}
             feeds.update(_streamed(self._graph, piece.nodes))
             feeds.update(segments.apart(_light(self._graph, piece.nodes), piece.nodes))
             try:
-                found = piece.session.run(list(names), feeds)
+                found = session.run(list(names), feeds)
             except Exception as error:  # onnxruntime's own errors have no other common root
                 raise ModelError(
                     f"onnxruntime cannot run the network: {checks.first_line(error)}"
@@ -148,7 +158,7 @@ class Profiler:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = numba.get_num_threads()
+        options.intra_op_num_threads = 1 if self.light else numba.get_num_threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.enable_cpu_mem_arena = not self.lean

@@ -40,7 +40,7 @@ def simplify(
     -------
     Parted
         The same function, products in float32, of an operator set that onnxruntime knows. Large
-        weights, which stand apart, are not folded.
+        weights of products, and all large ones of a large model, stand apart and are not folded.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def simplify(
     import onnx
     import onnxruntime
 
-    parted = weights.part(model)
+    parted = weights.part(model, weights.factors(model))
     fixed = axes.fix_shapes(parted.model, shapes or {})
     if shapes:
         sizes.check_sizes(fixed, limits)

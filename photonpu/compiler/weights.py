@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +30,8 @@ LARGE_BYTES = 2**30
 SMALL_BYTES = 2**20
 #: Element types whose arrays any tool of ours can hold; others (text, 4 bits) stay in the model.
 _WHOLE_BYTES = "FLOAT DOUBLE FLOAT16 BFLOAT16 INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64"
+#: Operators that multiply data by their second input.
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 class Parted(NamedTuple):
@@ -46,25 +49,71 @@ class Parted(NamedTuple):
     apart: Mapping[str, Array]
 
 
-def part(model: onnx.ModelProto) -> Parted:
+def part(model: onnx.ModelProto, also: Collection[str] = ()) -> Parted:
     """Take the large weights out of a model that has more than `LARGE_BYTES` of them.
 
     Parameters
     ----------
     model
         The model; left as it is, and returned itself if its weights are small.
+    also
+        Names of weights that are taken out in any case.
 
     Raises
     ------
     ModelError
         The numbers of a weight do not fit its shape.
     """
-    names = _large_weights(model)
+    names = _large_weights(model).union(also)
     if not names:
         return Parted(model, MappingProxyType({}))
     chosen = [tensor for tensor in model.graph.initializer if tensor.name in names]
     apart = {tensor.name: array(tensor) for tensor in chosen}
     return Parted(_without(model, names), MappingProxyType(apart))
+
+
+def factors(model: onnx.ModelProto) -> frozenset[str]:
+    """Return the large weights by which a product with data multiplies, and nothing else reads.
+
+    Nothing can be folded into these that our own passes do not fold, so that no other tool need
+    see their numbers.
+    """
+    import onnx
+
+    graph = model.graph
+    known, read = _constant(graph), Counter(_readings(graph))
+    found = {
+        node.input[1]
+        for node in graph.node
+        if node.op_type in _PRODUCTS and node.domain in ("", "ai.onnx") and len(node.input) > 1
+        if node.input[0] not in known and read[node.input[1]] == 1
+    }
+    single = onnx.TensorProto.FLOAT
+    return frozenset(
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.name in found and tensor.data_type == single and nbytes(tensor) > SMALL_BYTES
+    )
+
+
+def _constant(graph: onnx.GraphProto) -> frozenset[str]:
+    """Return the names of tensors that follow from constants, and perhaps from shapes, alone."""
+    known = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ("Shape", "Size") or known.issuperset(filter(None, node.input)):
+            known.update(node.output)
+    return frozenset(known)
+
+
+def _readings(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield a name for each time that a tensor is read, or handed out, in graphs inside too."""
+    for node in graph.node:
+        yield from node.input
+        for record in node.attribute:
+            for inner in (*([record.g] if record.HasField("g") else []), *record.graphs):
+                yield from _readings(inner)
+    for value in graph.output:
+        yield value.name
 
 
 def outline(model: onnx.ModelProto) -> onnx.ModelProto:

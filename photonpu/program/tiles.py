@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,14 @@ _LARGEST = 128  # ports: above, LAPACK's blocks pay
 _SVD_THREADS = 2
 _SVD_CHUNK = 32
 _PHASE_CHUNK = 256
-_CHUNK = 256  # tiles that are factored at once: their factors stay in the cache's reach
+_CHUNK = 64  # tiles that are factored at once: their factors stay in the cache's reach
+_CHUNK_ELEMENTS = _CHUNK * 64 * 64  # of more tiles, if they are small
 
 Reals = NDArray[np.floating]
 Angles = tuple[Floats, Floats, Floats]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A rectangle of a matrix that one tile multiplies by."""
 
     row: int
@@ -111,10 +112,28 @@ def cut(weight: Reals, ports: int) -> tuple[tuple[Block, ...], Reals]:
     groups, rows, columns = weight.shape
     places = blocks(groups, rows, columns, ports)
     tiles = np.zeros((len(places), ports, ports), weight.dtype)
+    if groups == 1:
+        _cut_dense(weight[0], tiles)
+        return places, tiles
     for tile, place in zip(tiles, places, strict=True):
         for group in range(place.row // rows, -(-(place.row + place.rows) // rows)):
             _copy_group(weight[group], group * rows, group * columns, place, tile)
     return places, tiles
+
+
+def _cut_dense(matrix: Reals, tiles: Reals) -> None:
+    """Copy a matrix into its tiles, column of blocks by column of blocks."""
+    ports = tiles.shape[1]
+    whole, rest = divmod(len(matrix), ports)
+    first = 0
+    for column, width in _spans(matrix.shape[1], ports):
+        strip = matrix[:, column : column + width]
+        split = strip[: whole * ports].reshape(whole, ports, width)
+        tiles[first : first + whole, :, :width] = split
+        first += whole
+        if rest:
+            tiles[first, :rest, :width] = strip[whole * ports :]
+            first += 1
 
 
 def _copy_group(block: Reals, top: int, left: int, place: Block, tile: Reals) -> None:
@@ -222,57 +241,94 @@ def bank_all(
     PhotonpuWarning
         The topology is not universal: tiles are fitted, with the error that is told.
     """
-    places = [place for part, _ in streams for place in part]
-    count, mzis = len(places), mesh.MESHES[topology].layout(ports).mzis
-    theta, phi, psi = _places(count, mzis, ports)
-    attenuator = np.empty((count, ports))
-    scale, widest = np.empty(count), np.empty(count)
-    missed = np.zeros(2)
-    for part, tiles in _chunks([numbers for _, numbers in streams]):
+    return Banking(streams, ports, topology, cores).bank()
+
+
+class Banking:
+    """Tiles that become phases chunk by chunk; see `bank_all`, whose arguments it takes.
+
+    Each chunk is made once, whoever asks for it; its bits depend on its tiles alone.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[tuple[tuple[Block, ...], Reals]],
+        ports: int,
+        topology: str,
+        cores: int,
+    ) -> None:
+        places = [place for part, _ in streams for place in part]
+        count, mzis = len(places), mesh.MESHES[topology].layout(ports).mzis
+        self._topology, self._cores = topology, cores
+        self._places = np.fromiter(chain.from_iterable(places), np.int32, 4 * count).reshape(-1, 4)
+        counts = [_count(part) for part, _ in streams]
+        self._order = np.concatenate([np.zeros(0, np.int32), *counts])
+        self._angles = _places(count, mzis, ports)
+        self._attenuator = np.empty((count, ports))
+        self._scale, self._widest = np.empty(count), np.empty(count)
+        self._missed = np.zeros(2)
+        self._chunks = _chunks([numbers for _, numbers in streams], ports)
+
+    def step(self) -> bool:
+        """Make the phases of the next chunk; return whether there was one."""
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            return False
+        part, tiles = chunk
+        theta, phi, psi = self._angles
+        angles = theta[part], phi[part], psi[part]
         factors, values = singular_values(tiles)
-        phases_of(factors, topology, (theta[part], phi[part], psi[part]))
-        if not mesh.MESHES[topology].universal:
-            missed += _missed(tiles, (theta[part], phi[part], psi[part]), values, topology)
-        scale[part] = size = values[:, 0]
+        phases_of(factors, self._topology, angles)
+        if not mesh.MESHES[self._topology].universal:
+            self._missed += _missed(tiles, angles, values, self._topology)
+        self._scale[part] = size = values[:, 0]
         relative = np.divide(values, size[:, None], out=np.zeros_like(values), where=values > 0)
-        attenuator[part] = 2 * np.arcsin(np.clip(relative, 0.0, 1.0))
+        self._attenuator[part] = 2 * np.arcsin(np.clip(relative, 0.0, 1.0))
         largest = np.abs(tiles).sum(axis=2).max(axis=1)
-        widest[part] = np.divide(largest, size, out=np.ones_like(size), where=size > 0)
-    if not mesh.MESHES[topology].universal:
-        _tell_fit(missed, topology)
-    order = np.concatenate([np.zeros(0, np.int32), *(_count(part) for part, _ in streams)])
-    return TileBank(
-        theta=theta,
-        phi=phi,
-        psi=psi,
-        attenuator=attenuator,
-        scale=scale,
-        row=_ints(place.row for place in places),
-        column=_ints(place.column for place in places),
-        rows=_ints(place.rows for place in places),
-        columns=_ints(place.columns for place in places),
-        core=order % np.int32(cores),
-        turn=order // np.int32(cores),
-        adc_range=widest,
-    )
+        self._widest[part] = np.divide(largest, size, out=np.ones_like(size), where=size > 0)
+        return True
+
+    def bank(self) -> TileBank:
+        """Make what is left, and return all."""
+        while self.step():
+            pass
+        if not mesh.MESHES[self._topology].universal:
+            _tell_fit(self._missed, self._topology)
+        theta, phi, psi = self._angles
+        row, column, rows, columns = (np.ascontiguousarray(part) for part in self._places.T)
+        return TileBank(
+            theta=theta,
+            phi=phi,
+            psi=psi,
+            attenuator=self._attenuator,
+            scale=self._scale,
+            row=row,
+            column=column,
+            rows=rows,
+            columns=columns,
+            core=self._order % np.int32(self._cores),
+            turn=self._order // np.int32(self._cores),
+            adc_range=self._widest,
+        )
 
 
-def _chunks(parts: Sequence[Reals]) -> Iterator[tuple[slice, Floats]]:
-    """Yield `_CHUNK` matrices of all parts at a time in double precision, and their numbers.
+def _chunks(parts: Sequence[Reals], ports: int) -> Iterator[tuple[slice, Floats]]:
+    """Yield some matrices of all parts at a time in double precision, and their numbers.
 
     What is made of so few lies in memory that the next ones use again.
     """
+    most = max(_CHUNK, _CHUNK_ELEMENTS // ports**2)
     held: list[Reals] = []
     first = waiting = 0
     for part in parts:
-        for begin in range(0, len(part), _CHUNK):
-            held.append(part[begin : begin + _CHUNK])
+        for begin in range(0, len(part), most):
+            held.append(part[begin : begin + most])
             waiting += len(held[-1])
-            if waiting >= _CHUNK:
+            if waiting >= most:
                 together = np.concatenate(held, dtype=np.float64)
-                held, waiting = [together[_CHUNK:]], waiting - _CHUNK
-                yield slice(first, first + _CHUNK), together[:_CHUNK]
-                first += _CHUNK
+                held, waiting = [together[most:]], waiting - most
+                yield slice(first, first + most), together[:most]
+                first += most
     if waiting:
         yield slice(first, first + waiting), np.concatenate(held, dtype=np.float64)
 
@@ -341,11 +397,6 @@ def _tell_fit(missed: Floats, topology: str) -> None:
 def _count(places: Sequence[Block]) -> Ints:
     """Return the number of each tile in its stream."""
     return np.arange(len(places), dtype=np.int32)
-
-
-def _ints(numbers: Iterator[int]) -> Ints:
-    """Collect whole numbers as int32."""
-    return np.fromiter(numbers, np.int32)
 
 
 def held_phases(tiles: TileBank, topology: str = "clements") -> Floats:

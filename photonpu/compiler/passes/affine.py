@@ -145,7 +145,9 @@ def _into_product_before(graph: Graph, node: Node, affine: Affine) -> Graph | No
         return None
     scale, shift = numbers
     rows = scale.reshape(len(product.matrix), -1, 1, 1)
-    folded = replace(product, matrix=product.matrix * rows, bias=product.bias * scale + shift)
+    folded = replace(
+        product, matrix=_times(product.matrix, rows), bias=product.bias * scale + shift
+    )
     output = product.node.outputs[0] if path else node.outputs[0]
     graph = changed(graph, folded, output, new_weight=affine.scale is not None)
     if path:
@@ -177,11 +179,16 @@ def _into_product_behind(graph: Graph, node: Node, affine: Affine) -> Graph | No
     groups = len(product.matrix)
     columns, added = (v.reshape(groups, 1, -1, 1) for v in (scale, shift))
     bias = product.bias + (product.matrix * added).sum(axis=(2, 3)).reshape(-1)
-    folded = replace(product, matrix=product.matrix * columns, bias=bias)
+    folded = replace(product, matrix=_times(product.matrix, columns), bias=bias)
     graph = changed(graph, folded, product.node.outputs[0])
     first = path[0] if path else graph.producer[product.node.outputs[0]]
     inputs = tuple(node.inputs[0] if name == node.outputs[0] else name for name in first.inputs)
     return _without(_swapped(graph, first, replace(first, inputs=inputs)), node)
+
+
+def _times(matrix: Array, factors: Array) -> Array:
+    """Multiply in double precision, and round once to the type of the matrix."""
+    return np.multiply(matrix, factors, out=np.empty_like(matrix))
 
 
 def _moved(

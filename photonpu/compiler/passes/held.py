@@ -29,7 +29,8 @@ class Held:
     rank
         Number of axes of both.
     matrix
-        (groups, rows, columns, taps) what it multiplies by, rows and columns those of one group.
+        (groups, rows, columns, taps) what it multiplies by, rows and columns those of one group:
+        of a convolution a view of its weight, of others doubles.
     bias
         (rows of all groups,) what it adds.
     """
@@ -97,8 +98,7 @@ def _conv(node: Node, weight: Array, bias: Array | None) -> Held | None:
     groups, taps = node.values().get("group", 1), math.prod(weight.shape[2:])
     if weight.ndim < 3 or not weight.size or groups < 1 or len(weight) % groups:
         return None
-    matrix = weight.astype(np.float64)
-    matrix = matrix.reshape(groups, len(weight) // groups, weight.shape[1], taps)
+    matrix = weight.reshape(groups, len(weight) // groups, weight.shape[1], taps)
     if node.op == "ConvTranspose":
         matrix = matrix.swapaxes(1, 2)
     channels = groups * matrix.shape[1]
