@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -20,7 +20,7 @@ from photonpu.compiler import reference_ranges
 from photonpu.compiler.ranges import Rule
 from photonpu.compiler.spread import Spread
 from photonpu.errors import InputError
-from photonpu.program import Geometry, Stream, TensorInfo, windows
+from photonpu.program import Geometry, TensorInfo, windows
 from photonpu.program.tiles import Block, Reals
 
 Array = NDArray[np.generic]
@@ -29,7 +29,6 @@ Feeds = Mapping[str, Array]
 SAMPLES = 16  # of the calibration data that are used, evenly spaced
 DRAWN = 2**26  # numbers of an input at most, where nobody gives any: drawing takes 40 bytes each
 VECTORS = 1024  # of each sample that give a layer's partial sums, evenly spaced
-_COPIED = 1 << 24  # elements of a tensor that may be copied whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,54 +160,20 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles], rule: Rule) -
     rule
         Says what of it is asked for.
     """
+    from photonpu.compiler import kernels_windows
+
     single = np.asarray(x, np.float32)
     form = windows.channels_form(single, geometry)
     sums = []
     for stream, tiles in zip(geometry.streams, layers, strict=True):
         chosen, thinned = windows.thinned(form, stream, VECTORS)
-        vectors = _vectors(chosen, geometry, thinned)
+        vectors = kernels_windows.vectors(chosen, geometry, thinned)
         if rule.counts or rule.per == "row":
             sums.append(_sums(vectors, tiles, rule))
         else:
             sums.append(Spread(largest_sums(vectors, tiles)))
     whole = np.ascontiguousarray(single).reshape(1, -1)
     return Ranges(Spread.of(whole, np.array([0, 1]), rule.counts), tuple(sums))
-
-
-def _vectors(form: NDArray[np.float32], geometry: Geometry, stream: Stream) -> NDArray[np.float32]:
-    """Return the windows of a stream as vectors; of a large tensor row by row of windows.
-
-    `windows.vectors` copies all that it is given with the zeros around it.
-    """
-    if form.size:
-        form, stream = windows.gathered(form, stream)
-    if not stream.window.kernel or form.size <= _COPIED:
-        return windows.vectors(form, geometry, stream)
-    return np.concatenate(
-        [
-            windows.vectors(part, geometry, seen)
-            for entry in range(len(form))
-            for part, seen in _window_rows(form[entry : entry + 1], stream)
-        ]
-    )
-
-
-def _window_rows(
-    form: NDArray[np.float32], stream: Stream
-) -> Iterator[tuple[NDArray[np.float32], Stream]]:
-    """Yield for each row of windows along the first spatial axis what it sees, and how."""
-    window, length = stream.window, form.shape[2]
-    reach = window.dilations[0] * (window.kernel[0] - 1) + 1
-    for row in range(window.count(form.shape[2:])[0]):
-        low = row * window.strides[0] - window.pads_begin[0]
-        high = low + reach
-        begin, end = min(max(0, low), length), min(max(0, high), length)
-        seen = replace(
-            window,
-            pads_begin=(begin - low, *window.pads_begin[1:]),
-            pads_end=(high - end, *window.pads_end[1:]),
-        )
-        yield form[:, :, begin:end], replace(stream, window=seen)
 
 
 def largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float64]:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from photonpu.compiler import written
 from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
-    from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 Array = NDArray[Any]
 
@@ -169,10 +169,10 @@ def copied(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx
 
     copy = onnx.ModelProto()
-    _copy(model, copy, skip=("graph",))
-    _copy(model.graph, copy.graph, skip=("initializer",))
+    written.copy(model, copy, skip=("graph",))
+    written.copy(model.graph, copy.graph, skip=("initializer",))
     for tensor in model.graph.initializer:
-        _copy(tensor, copy.graph.initializer.add())
+        written.copy(tensor, copy.graph.initializer.add())
     return copy
 
 
@@ -189,7 +189,9 @@ def replace_nodes(model: onnx.ModelProto, other: onnx.ModelProto) -> None:
 def digest(model: onnx.ModelProto) -> str:
     """Return a hash of all that a model holds, of its file if its weights are small."""
     light, apart = part(model)
-    found = hashlib.sha256(light.SerializeToString(deterministic=True))
+    found = hashlib.sha256()
+    for piece in written.pieces(light):
+        found.update(piece)
     for name in sorted(apart):
         found.update(apart[name].data)
     return found.hexdigest()
@@ -256,8 +258,8 @@ def _without(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
     from onnx import helper
 
     light = onnx.ModelProto()
-    _copy(model, light, skip=("graph",))
-    _copy(model.graph, light.graph, skip=("initializer",))
+    written.copy(model, light, skip=("graph",))
+    written.copy(model.graph, light.graph, skip=("initializer",))
     declared = {value.name for value in model.graph.input}
     for tensor in model.graph.initializer:
         if tensor.name not in names:
@@ -266,14 +268,3 @@ def _without(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
             kind, shape = tensor.data_type, list(tensor.dims)
             light.graph.input.append(helper.make_tensor_value_info(tensor.name, kind, shape))
     return light
-
-
-def _copy(source: Message, target: Message, skip: Collection[str] = ()) -> None:
-    """Copy the fields of a message one by one: as a whole it may be too large."""
-    for field, value in source.ListFields():
-        if field.name in skip:
-            continue
-        if hasattr(value, "MergeFrom"):
-            getattr(target, field.name).MergeFrom(value)
-        else:
-            setattr(target, field.name, value)

@@ -150,35 +150,6 @@ def thinned(form: Array, stream: Stream, most: int) -> tuple[Array, Stream]:
     return entries, replace(stream, window=replace(window, strides=strides))
 
 
-def gathered(form: Array, stream: Stream) -> tuple[Array, Stream]:
-    """Return the inputs that windows see side by side, and a stream that reads them there.
-
-    What lies between windows is left out; where windows touch or overlap, nothing changes.
-
-    Parameters
-    ----------
-    form
-        (batch, in_channels, *spatial), as `channels_form` gives it.
-    stream
-        One of the product's.
-    """
-    window = stream.window
-    sides = zip(window.strides, window.kernel, window.dilations, strict=True)
-    if not all(stride > dilation * (taps - 1) + 1 for stride, taps, dilation in sides):
-        return form, stream
-    counts = window.count(form.shape[2:])
-    for axis, count in enumerate(counts):
-        taps = np.arange(window.kernel[axis]) * window.dilations[axis] - window.pads_begin[axis]
-        at = (np.arange(count)[:, None] * window.strides[axis] + taps).reshape(-1)
-        outside = (at < 0) | (at >= form.shape[axis + 2])
-        form = np.take(form, at, axis=axis + 2, mode="clip")
-        form[(slice(None),) * (axis + 2) + (outside,)] = 0
-    none = (0,) * len(counts)
-    ones = (1,) * len(counts)
-    beside = Window(window.kernel, window.kernel, ones, none, none)
-    return form, replace(stream, window=beside)
-
-
 def _channels_last(x: Array, window: Window, dtype: DTypeLike) -> Array:
     """Copy to (batch, *padded spatial, channels): pixels of a window are then runs in memory."""
     spatial = x.shape[2:]

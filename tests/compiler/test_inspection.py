@@ -178,7 +178,7 @@ def test_nothing_is_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("photonpu.compiler.pipeline.bank_all", fail)
+    monkeypatch.setattr("photonpu.program.tiles.Banking.step", fail)
     monkeypatch.setattr("photonpu.program.tiles.singular_values", fail)
 
     assert inspect(attention(), SMALL).tiles == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 import numpy.testing as npt
@@ -145,22 +144,3 @@ def test_a_tensor_with_other_axes_is_refused() -> None:
     geometry = Geometry("channels", 1, 3, 2, (ALONG_ONE,))
     with pytest.raises(InputError, match=r"shape \(2, 3\) has 2 axes: 3 are needed"):
         windows.channels_form(np.ones((2, 3)), geometry)
-
-
-@given(geometries(), st.integers(1, 6))
-def test_windows_gathered_side_by_side_hold_the_same_vectors(
-    drawn: tuple[Geometry, tuple[int, ...]], further: int
-) -> None:
-    geometry, size = drawn
-    window = geometry.streams[0].window
-    strides = tuple(stride + further for stride in window.strides)
-    stream = replace(geometry.streams[0], window=replace(window, strides=strides))
-    x = numbers(2, geometry.in_channels, *size)
-
-    form, beside = windows.gathered(x, stream)
-
-    npt.assert_array_equal(
-        windows.vectors(form, geometry, beside, np.float64),
-        windows.vectors(x, geometry, stream, np.float64),
-    )
-    npt.assert_array_equal(x, numbers(2, geometry.in_channels, *size))
