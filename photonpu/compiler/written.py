@@ -46,7 +46,7 @@ def pieces(model: onnx.ModelProto) -> Iterator[bytes]:
     model
         The model; the data of its weights have the sizes that their shapes ask for.
     """
-    from google.protobuf.unknown_fields import UnknownFieldSet
+    from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
 
     graph = model.graph
     if any(len(UnknownFieldSet(part)) for part in (model, graph, *graph.initializer)):

@@ -35,8 +35,11 @@ def test_vectors_are_those_of_the_definition(
 def test_vectors_of_tensors_without_windows_are_theirs(
     count: int, channels: int, step: int
 ) -> None:
-    for access, stream, shape in (("last", PLAIN, ()), ("second_last", ALONG_ONE, (5,))):
-        geometry = Geometry(access, 1, channels, 1, (stream,))
-        x = numbers(count, channels, *shape).astype(np.float32)[::step]
+    for geometry in (
+        Geometry("last", 1, channels, 1, (PLAIN,)),
+        Geometry("second_last", 1, channels, 1, (ALONG_ONE,)),
+    ):
+        (stream,) = geometry.streams
+        x = numbers(count, channels, *(5,) * len(stream.window.kernel)).astype(np.float32)[::step]
         found = kernels_windows.vectors(x, geometry, stream)
         npt.assert_array_equal(found, windows.vectors(x, geometry, stream))

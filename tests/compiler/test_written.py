@@ -34,11 +34,13 @@ def test_pieces_are_the_whole(shapes: list[tuple[int, ...]]) -> None:
 @pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.FLOAT, TensorProto.STRING])
 def test_pieces_are_the_whole_for_packed_and_listed_numbers(kind: int) -> None:
     model = model_of([(70_000,)])
-    values = ["word"] * 40_000 if kind == TensorProto.STRING else [1] * 40_000
-    tensor = helper.make_tensor("packed", kind, [40_000], values)
+    tensor = onnx.TensorProto(name="packed", data_type=kind, dims=[40_000])
     if kind == TensorProto.INT4:
-        tensor.ClearField("int32_data")
         tensor.raw_data = bytes(20_000)
+    elif kind == TensorProto.FLOAT:
+        tensor.float_data.extend([0.5] * 40_000)
+    else:
+        tensor.string_data.extend([b"word"] * 40_000)
     model.graph.initializer.append(tensor)
     raw = numpy_helper.from_array(np.zeros(9_000, np.float32), "more")
     raw.doc_string, raw.data_location = "a weight", TensorProto.DEFAULT
