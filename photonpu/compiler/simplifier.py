@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from photonpu.compiler import axes, precision, versions, weights
@@ -53,11 +54,13 @@ def simplify(
     import onnx
     import onnxruntime
 
-    parted = weights.part(model, weights.factors(model))
+    parted = weights.part(model)
     fixed = axes.fix_shapes(parted.model, shapes or {})
     if shapes:
         sizes.check_sizes(fixed, limits)
-    light, apart = precision.single(Parted(versions.fitted(fixed), parted.apart))
+    lighter = weights.part(fixed, weights.factors(fixed))
+    held = MappingProxyType({**parted.apart, **lighter.apart})
+    light, apart = precision.single(Parted(versions.fitted(lighter.model), held))
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
