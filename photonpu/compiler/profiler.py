@@ -71,8 +71,8 @@ class Profiler:
         Whether its tensors are too large to be held together: they then come node by node, each
         forgotten after its last reader.
     light
-        Whether its tensors and constants are so small that other work may go on beside it. It
-        then runs on one thread, and several samples may run at the same time.
+        Whether its tensors and constants are so small that other work may go on beside it, and
+        several samples at the same time. What is so small runs on one thread.
     """
 
     def __init__(self, graph: Graph, held_bytes: int | None = None) -> None:
@@ -82,7 +82,8 @@ class Profiler:
             part in node.op for node in graph.nodes for part in _NO_TENSORS
         )
         held = sum(value.nbytes for value in graph.constants.values())
-        self.light = _tensor_bytes(graph) + held <= LIGHT_BYTES
+        self._small = _tensor_bytes(graph) + held <= LIGHT_BYTES
+        self.light = self._small and held_bytes is None
         groups = [(node,) for node in graph.nodes] if self.lean else [graph.nodes]
         self._pieces = list(_pieces(graph, groups))
 
@@ -158,7 +159,7 @@ class Profiler:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = 1 if self.light else numba.get_num_threads()
+        options.intra_op_num_threads = 1 if self._small else numba.get_num_threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.enable_cpu_mem_arena = not self.lean
