@@ -1,12 +1,13 @@
 """Random numbers by counter: a draw depends on what it is for, never on the order of drawing.
 
 Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): a
-bijection of a 128-bit counter under a 64-bit key. This is the NumPy twin of the compiled copies.
+bijection of a 128-bit counter under a 64-bit key. `plain_philox` is the twin of the compiled one.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,9 +54,22 @@ def philox(counter: ArrayLike, key: ArrayLike, *, rounds: int = _ROUNDS) -> NDAr
     NDArray[np.uint32]
         (n, 4) words, uniform over all 32-bit numbers.
     """
+    words, keys = (np.ascontiguousarray(of, dtype=np.uint32) for of in (counter, key))
+    if "numba" in sys.modules:  # else it would take longer to import
+        from photonpu import kernels_keyed
+
+        found: NDArray[np.uint32] = kernels_keyed.philox(words, keys, rounds)
+        return found
+    return plain_philox(words, keys, rounds)
+
+
+def plain_philox(
+    counter: NDArray[np.uint32], key: NDArray[np.uint32], rounds: int
+) -> NDArray[np.uint32]:
+    """Return the same without compiled code."""
     # Words of 64 bits, of which the upper half is 0: products need no other type.
-    first, second, third, last = np.asarray(counter, dtype=np.uint32).T.astype(np.uint64)
-    round_key = np.asarray(key, dtype=np.uint32).copy()
+    first, second, third, last = counter.T.astype(np.uint64)
+    round_key = key.copy()
     for _ in range(rounds):
         first *= _MULTIPLIERS[0]
         third *= _MULTIPLIERS[1]

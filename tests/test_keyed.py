@@ -3,10 +3,13 @@
 import numpy as np
 import numpy.testing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
+from photonpu import kernels_keyed
 from photonpu.errors import InputError
-from photonpu.keyed import ars, normal_array, normal_arrays, normals, philox
+from photonpu.keyed import ars, normal_array, normal_arrays, normals, philox, plain_philox
 
 # Random123's kat_vectors (Salmon et al. 2011): counter, key, output of philox4x32 with 10 rounds.
 KNOWN_ANSWERS = [
@@ -33,6 +36,24 @@ def test_philox_gives_the_known_answers_of_random123(
     counter: tuple[int, ...], key: tuple[int, ...], expected: tuple[int, ...]
 ) -> None:
     npt.assert_array_equal(philox([counter], key), [expected])
+
+
+@given(st.integers(0, 600), st.integers(1, 12), st.integers(0))
+def test_compiled_philox_gives_the_words_of_its_twin(count: int, rounds: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    counter = rng.integers(0, 2**32, (count, 4), dtype=np.uint32)
+    key = rng.integers(0, 2**32, 2, dtype=np.uint32)
+    npt.assert_array_equal(
+        kernels_keyed.philox(counter, key, rounds), plain_philox(counter, key, rounds)
+    )
+
+
+@pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)
+def test_plain_philox_gives_the_known_answers_of_random123(
+    counter: tuple[int, ...], key: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    words = np.array([counter], np.uint32), np.array(key, np.uint32)
+    npt.assert_array_equal(plain_philox(*words, 10), [expected])
 
 
 # The same of ars4x32 with 10 rounds.

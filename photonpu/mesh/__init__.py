@@ -5,7 +5,7 @@ from photonpu.mesh.factoring import factor
 from photonpu.mesh.layouts import Layout
 from photonpu.mesh.meshes import correct, correct_alone, decompose, haar, matrix
 from photonpu.mesh.mzi import attenuation, splitter, transfer
-from photonpu.mesh.tiles import single_matrices, tile_matrices
+from photonpu.mesh.tiles import single_tiles, tile_matrices, write_rows
 from photonpu.mesh.topologies import MESHES, Phases, Topology
 from photonpu.mesh.variation import varied
 
@@ -22,9 +22,10 @@ __all__ = [
     "factor",
     "haar",
     "matrix",
-    "single_matrices",
+    "single_tiles",
     "splitter",
     "tile_matrices",
     "transfer",
     "varied",
+    "write_rows",
 ]

@@ -26,14 +26,16 @@ from photonpu.mesh.kernels_lanes import (
     set_mesh,
 )
 from photonpu.mesh.kernels_moves import store_across
+from photonpu.mesh.kernels_rows import write
 from photonpu.mesh.kernels_shine import OWED, RECORD, ROW, shine
 from photonpu.mesh.kernels_turns import turn_lanes
-from photonpu.mesh.values import Couplings, Errors, Plan
+from photonpu.mesh.values import Couplings, Errors, Plan, Rows
 from photonpu.simd import DOUBLE_LANES as TOGETHER
 from photonpu.simd import LANES as INPUTS
 from photonpu.simd import (
     Vector,
     address,
+    keep,
     load_doubles,
     load_eights,
     spread_doubles,
@@ -322,12 +324,14 @@ def tile_singles(
     within: Couplings,
     line: Couplings,
     scale: float,
+    rows: Rows,
     result: Singles,
 ) -> Singles:
-    """Fill `result` (T, N, N) with the real part of tiles' field transfer, times `scale`.
+    """Write the real part of tiles' field transfer, times `scale`, where `rows` says.
 
     What the field transfer is says `photonpu.mesh.reference.tile_matrices`; the arms of each
-    interferometer lose alike here.
+    interferometer lose alike here. `result` takes the matrices themselves, where it is (T, N, N);
+    it may be (0, N, N).
     `groups` is (G, TOGETHER): tiles of one core, of which the first ``counts[g]`` count.
     """
     mzis, stages = plan.row.size, len(chained.ends)
@@ -336,6 +340,7 @@ def tile_singles(
         records = np.empty(TOGETHER * (2 * RECORD * mzis + INPUTS), np.float32)
         paid = np.empty((2 * stages, OWED * plan.waveguides), np.float32)
         field = np.empty(ROW * plan.waveguides, np.float32)
+        own = np.empty(result.shape[1:], np.float32)
         phases = theta, phi, psi, attenuator
         chosen = core[groups[g, 0]]
         couplings = within, line
@@ -343,5 +348,9 @@ def tile_singles(
             phases, groups[g], chosen, cores, errors, plan, chained, couplings, scale, records, paid
         )
         for lane in range(counts[g]):
-            shine(lane, records, paid, mzis, chained, field, result[groups[g, lane]])
+            tile = groups[g, lane]
+            matrix = result[tile] if tile < len(result) else own
+            shine(lane, records, paid, mzis, chained, field, matrix)
+            write(matrix, tile, chosen, rows)
+        keep(own)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from photonpu.errors import InputError
 from photonpu.mesh import crosstalk
 from photonpu.mesh.topologies import MESHES
-from photonpu.mesh.values import Couplings, Errors, Plan, Splitters, frozen, frozen_ints
+from photonpu.mesh.values import (
+    Couplings,
+    Errors,
+    Plan,
+    Rows,
+    Splitters,
+    fixed,
+    frozen,
+    frozen_ints,
+    no_rows,
+    some_rows,
+)
 
 if TYPE_CHECKING:
     from photonpu.hardware import Chip, Machine
@@ -21,7 +32,9 @@ Complexes = NDArray[np.complex128]
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
+Phases = tuple[Floats, Floats, Floats, Floats]
 _LARGEST = 1e20  # factor that single precision leaves room for
+_PART = 64  # tiles whose complex fields are in memory at once
 TOGETHER = 8  # tiles, as lanes of `photonpu.simd.DOUBLES`
 
 
@@ -195,10 +208,22 @@ def _couplings(
     )
 
 
-Maker = Callable[[Floats, Floats, Floats, Floats, Ints], Singles]
+class SingleTiles(NamedTuple):
+    """What makes tiles in single precision; the same bits for any number of threads.
+
+    Attributes
+    ----------
+    matrices
+        Takes (theta, phi, psi, attenuator), and core, of `tile_matrices`; gives (T, N, N).
+    write
+        Takes the same and `Rows`, to which it writes.
+    """
+
+    matrices: Callable[[Phases, Ints], Singles]
+    write: Callable[[Phases, Ints, Rows], None]
 
 
-def single_matrices(
+def single_tiles(
     chip: Chip,
     machine: Machine,
     *,
@@ -206,11 +231,11 @@ def single_matrices(
     programmed: bool = False,
     detuning: float = 0.0,
     scale: float = 1.0,
-) -> Maker:
-    """Return a function that gives the real part of `tile_matrices`, in single precision.
+) -> SingleTiles:
+    """Return functions that give the real part of `tile_matrices`, in single precision.
 
     What depends on the chip alone is computed once. Phases are corrected and rounded as there;
-    what comes after is within about 1e-6.
+    what comes after is within about 1e-6. Whatever tiles are made together, the bits are the same.
 
     Parameters
     ----------
@@ -218,14 +243,8 @@ def single_matrices(
         As for `tile_matrices`.
     scale
         A factor of all results.
-
-    Returns
-    -------
-    callable
-        Takes theta, phi, psi, attenuator and core of `tile_matrices`, gives (T, N, N); the same
-        bits for any number of threads and whatever tiles it makes together.
     """
-    from photonpu.mesh import kernels_lanes, kernels_singles
+    from photonpu.mesh import kernels_lanes, kernels_rows, kernels_singles
 
     actual, known = _splitters(chip, machine, sources, detuning)
     errors = _errors(chip, sources, MESHES[machine.mesh.topology].real)
@@ -234,13 +253,14 @@ def single_matrices(
     couplings = _couplings(chip.ports, machine, sources)
     chained = kernels_singles.chains_of(plan, chip.ports, errors.gain)
 
-    def make(theta: Floats, phi: Floats, psi: Floats, attenuator: Floats, core: Ints) -> Singles:
-        _check(theta, phi, psi, attenuator, core, chip)
-        result: Singles = kernels_singles.tile_singles(
-            frozen(theta),
-            frozen(phi),
-            frozen(psi),
-            frozen(attenuator),
+    def fill(phases: Phases, core: Ints, rows: Rows, result: Singles) -> None:
+        _check(*phases, core, chip)
+        theta, phi, psi, attenuator = map(frozen, phases)
+        kernels_singles.tile_singles(
+            theta,
+            phi,
+            psi,
+            attenuator,
             *groups_of(core),
             frozen_ints(core),
             cores,
@@ -249,18 +269,21 @@ def single_matrices(
             chained,
             *couplings,
             scale,
-            np.empty((len(core), chip.ports, chip.ports), np.float32),
+            rows,
+            result,
         )
+
+    def make(phases: Phases, core: Ints) -> Singles:
+        result = kernels_rows.room(len(core) * chip.ports**2).reshape(-1, chip.ports, chip.ports)
+        fill(phases, core, no_rows(chip.cores, chip.ports, len(core)), result)
         return result
 
-    def make_double(
-        theta: Floats, phi: Floats, psi: Floats, attenuator: Floats, core: Ints
-    ) -> Singles:
+    def write(phases: Phases, core: Ints, rows: Rows) -> None:
+        fill(phases, core, rows, np.empty((0, chip.ports, chip.ports), np.float32))
+
+    def make_double(phases: Phases, core: Ints) -> Singles:
         exact = tile_matrices(
-            theta,
-            phi,
-            psi,
-            attenuator,
+            *phases,
             core,
             chip,
             machine,
@@ -270,9 +293,31 @@ def single_matrices(
         )
         return (scale * exact.real).astype(np.float32)
 
+    def write_double(phases: Phases, core: Ints, rows: Rows) -> None:
+        for first in range(0, len(core), _PART):
+            part = slice(first, first + _PART)
+            theta, phi, psi, attenuator = (array[part] for array in phases)
+            made = make_double((theta, phi, psi, attenuator), core[part])
+            write_rows(made, core[part], some_rows(rows, first, first + len(made)))
+
     balanced = bool((errors.skew == 1.0).all() and (errors.attenuator_skew == 1.0).all())
     plain = balanced and not plan.third and not plan.push and scale < _LARGEST
-    return make if plain else make_double
+    return SingleTiles(make, write) if plain else SingleTiles(make_double, write_double)
+
+
+def write_rows(matrices: Floats | Singles, core: Ints, rows: Rows) -> None:
+    """Write the rows of (T, N, N) tiles, which run on (T,) cores, where `rows` says.
+
+    Raises
+    ------
+    InputError
+        If they are not as many.
+    """
+    from photonpu.mesh import kernels_rows
+
+    if not len(matrices) == len(core) == len(rows.factor):
+        raise InputError(f"{len(matrices)} matrices, {len(core)} cores, rows of {len(rows.factor)}")
+    kernels_rows.write_rows(fixed(matrices), frozen_ints(core), rows)
 
 
 def groups_of(core: Ints) -> tuple[Longs, Longs]:

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 Kept = TypeVar("Kept", bound=NDArray[Any])
 
 
@@ -161,3 +163,49 @@ class Plan(NamedTuple):
     programmed: bool = False
     push: bool = False
     real: bool = False
+
+
+class Rows(NamedTuple):
+    """Where rows of T tiles go, and what they are multiplied by on their way.
+
+    `LANES` rows lie side by side, column by column: what a product of vectors reads.
+
+    Attributes
+    ----------
+    gain
+        (C, N) of each row of a tile, by the core that it runs on.
+    factor
+        (T,) of all rows of a tile.
+    first
+        (T + 1,) which pieces are those of each tile.
+    piece
+        (P, 6 or more) rows of one tile that lie together: its number, the first of them, how many
+        there are, how wide the tile is; which of the rows there the first one becomes, and where
+        these begin.
+    weights
+        What they go to.
+    """
+
+    gain: Floats
+    factor: Floats
+    first: Longs
+    piece: Longs
+    weights: Singles
+
+
+def no_rows(cores: int, ports: int, tiles: int) -> Rows:
+    """Return that no row of tiles goes anywhere."""
+    return Rows(
+        frozen(np.ones((cores, ports))),
+        frozen(np.ones(tiles)),
+        fixed(np.zeros(tiles + 1, np.int64)),
+        fixed(np.zeros((0, 7), np.int64)),
+        np.zeros(0, np.float32),
+    )
+
+
+def some_rows(rows: Rows, first: int, last: int) -> Rows:
+    """Return `rows` of the tiles from the first to the last + 1."""
+    return rows._replace(
+        factor=fixed(rows.factor[first:last]), first=fixed(rows.first[first : last + 1])
+    )

@@ -80,13 +80,22 @@ def together(effects: Iterable[tuple[str, Effect]], shape: tuple[int, int]) -> T
     floor, gain, offset = np.zeros(shape), np.ones(shape), np.zeros(shape)
     slope = ranged = 0.0
     for name, effect in effects:
-        parts = {entry.name: _fitting(name, entry.name, effect, shape) for entry in fields(Effect)}
-        floor = floor + parts["floor"]
-        gain = gain * parts["gain"]
-        offset = offset + parts["offset"]
+        parts = {
+            entry.name: _fitting(name, entry.name, effect, shape)
+            for entry in fields(Effect)
+            if not _is(entry.default, getattr(effect, entry.name))
+        }
+        floor = floor + parts.get("floor", 0.0)
+        gain = gain * parts.get("gain", 1.0)
+        offset = offset + parts.get("offset", 0.0)
         slope += effect.slope
         ranged += effect.ranged
     return Total(floor, slope, ranged, gain, offset)
+
+
+def _is(number: object, value: ArrayLike) -> bool:
+    """Return whether a value is just this number."""
+    return isinstance(value, float) and value == number
 
 
 def _fitting(name: str, part: str, effect: Effect, shape: tuple[int, int]) -> Floats:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonpu import mesh
 from photonpu.hardware import Chip, Machine
+from photonpu.mesh.values import Rows, some_rows
 from photonpu.program import Program, TileBank
+from photonpu.program.reordering import part
 from photonpu.units import db_to_field
 
 Floats = NDArray[np.float64]
@@ -48,13 +52,10 @@ def bank_matrices(
     """
     real = np.empty((len(bank), machine.mesh.ports, machine.mesh.ports))
     for first in range(0, len(bank), _CHUNK):
-        part = slice(first, first + _CHUNK)
-        real[part] = mesh.tile_matrices(
-            bank.theta[part],
-            bank.phi[part],
-            bank.psi[part],
-            bank.attenuator[part],
-            bank.core[part],
+        some = part(bank, slice(first, first + _CHUNK))
+        real[first : first + _CHUNK] = mesh.tile_matrices(
+            *_phases(some),
+            some.core,
             chip,
             machine,
             sources=sources & _CHIP_SOURCES,
@@ -63,20 +64,54 @@ def bank_matrices(
     return real * _recovered(machine, sources)
 
 
-def chip_matrices(
+class ChipTiles(NamedTuple):
+    """What a chip makes of tiles; see `bank_matrices`.
+
+    Attributes
+    ----------
+    matrices
+        Gives those of tiles.
+    write
+        Writes their rows where they should go.
+    """
+
+    matrices: Callable[[TileBank], Reals]
+    write: Callable[[TileBank, Rows], None]
+
+
+def chip_tiles(
     machine: Machine, chip: Chip, sources: frozenset[str], detuning: float = 0.0
-) -> Callable[[TileBank], Reals]:
-    """Return a function that gives `bank_matrices` on one chip, fast.
+) -> ChipTiles:
+    """Return functions that give `bank_matrices` on one chip, fast.
 
     Where any of the chip's errors act they are in single precision, within about 1e-6; else tiles
     are exact. What depends on the chip alone is computed once.
     """
     acting = sources & _CHIP_SOURCES
     if not acting and not detuning:
-        return lambda bank: bank_matrices(bank, machine, chip, acting)
+
+        def exact(bank: TileBank) -> Reals:
+            return bank_matrices(bank, machine, chip, acting)
+
+        return ChipTiles(exact, partial(_write, exact))
     scale = _recovered(machine, sources)
-    make = mesh.single_matrices(chip, machine, sources=acting, detuning=detuning, scale=scale)
-    return lambda bank: make(bank.theta, bank.phi, bank.psi, bank.attenuator, bank.core)
+    made = mesh.single_tiles(chip, machine, sources=acting, detuning=detuning, scale=scale)
+    return ChipTiles(
+        lambda bank: made.matrices(_phases(bank), bank.core),
+        lambda bank, rows: made.write(_phases(bank), bank.core, rows),
+    )
+
+
+def _write(matrices: Callable[[TileBank], Reals], bank: TileBank, rows: Rows) -> None:
+    """Write the rows of tiles, of which `matrices` gives some at a time."""
+    for first in range(0, len(bank), _CHUNK):
+        some = part(bank, slice(first, first + _CHUNK))
+        mesh.write_rows(matrices(some), some.core, some_rows(rows, first, first + len(some)))
+
+
+def _phases(bank: TileBank) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the phases of tiles."""
+    return bank.theta, bank.phi, bank.psi, bank.attenuator
 
 
 def _recovered(machine: Machine, sources: frozenset[str]) -> float:

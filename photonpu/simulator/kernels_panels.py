@@ -1,4 +1,4 @@
-"""Compiled kernels that pack panels; `photonpu.simulator.reference_panels` defines them."""
+"""What rows of tiles meet behind them; `photonpu.simulator.reference_panels` defines it."""
 
 from __future__ import annotations
 
@@ -7,79 +7,47 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.simd import DOUBLE_LANES as SIDE
-from photonpu.simd import LANES, address, load_eights, store, transposed
+from photonpu.simd import LANES
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+Ints = NDArray[np.int32]
 
-
-@jit()
-def _spread(rows: Singles, weights: Singles, first: int) -> None:
-    """Write columns of `SIDE` rows to `weights`, `LANES` apart from place `first` on."""
-    width = rows.shape[1]
-    source, target, j = address(rows), address(weights), 0
-    while j + SIDE <= width:
-        a, b, c, d, e, f, g, h = transposed(
-            (
-                load_eights(source, j),
-                load_eights(source, j + width),
-                load_eights(source, j + 2 * width),
-                load_eights(source, j + 3 * width),
-                load_eights(source, j + 4 * width),
-                load_eights(source, j + 5 * width),
-                load_eights(source, j + 6 * width),
-                load_eights(source, j + 7 * width),
-            )
-        )
-        place = first + j * LANES
-        store(target, place, a)
-        store(target, place + LANES, b)
-        store(target, place + 2 * LANES, c)
-        store(target, place + 3 * LANES, d)
-        store(target, place + 4 * LANES, e)
-        store(target, place + 5 * LANES, f)
-        store(target, place + 6 * LANES, g)
-        store(target, place + 7 * LANES, h)
-        j += SIDE
-    while j < width:
-        for i in range(SIDE):
-            weights[first + j * LANES + i] = rows[i, j]
-        j += 1
+QUANTITIES = 5  # as `photonpu.simulator.panels.QUANTITIES`
 
 
 @jit(parallel=True)
-def pack(
-    matrices: Floats | Singles,
-    gain: Floats,
-    ends: Singles,
+def set_lanes(
     piece: Longs,
-    weights: Singles,
+    core: Ints,
+    ranges: Floats,
+    scale: Floats,
+    reach: Floats,
+    converter: tuple[float, float],
+    offset: Floats,
+    floor: Floats,
+    share: Floats,
     lanes: Singles,
 ) -> None:
-    """Fill `weights` and `lanes` with rows of tiles, as `photonpu.simulator.panels.Panels` says."""
-    quantities = ends.shape[0]
+    """Fill `lanes` with what rows of tiles meet behind them."""
+    levels, ranged = converter
     for p in prange(len(piece)):
-        tile, port, rows, width, place, begin, lane = piece[p]
-        scaled = np.empty((SIDE, width), np.float32)
-        i = 0
-        while i < rows:
-            register, inside = divmod(place + i, LANES)
-            first = begin + register * width * LANES + inside
-            together = SIDE if inside % SIDE == 0 and i + SIDE <= rows else 1
-            for r in range(together):
-                factor = gain[tile, port + i + r]
-                for j in range(width):
-                    scaled[r, j] = np.float32(matrices[tile, port + i + r, j] * factor)
-            if together == SIDE:
-                _spread(scaled, weights, first)
-            else:
-                for j in range(width):
-                    weights[first + j * LANES] = scaled[0, j]
-            i += together
-        for i in range(rows):
-            register, inside = divmod(place + i, LANES)
-            first = lane + register * quantities * LANES + inside
-            for q in range(quantities):
-                lanes[first + q * LANES] = ends[q, tile, port + i]
+        tile, port, rows, place, lane = (
+            piece[p, 0],
+            piece[p, 1],
+            piece[p, 2],
+            piece[p, 4],
+            piece[p, 6],
+        )
+        on = core[tile]
+        for i in range(port, port + rows):
+            register, inside = divmod(place + i - port, LANES)
+            first = lane + register * QUANTITIES * LANES + inside
+            full = ranges[tile, i if ranges.shape[1] > 1 else 0]
+            step = full / levels if levels > 0.0 else 1.0
+            lanes[first] = 1.0 / step
+            lanes[first + LANES] = step * scale[tile] * reach[tile]
+            lanes[first + 2 * LANES] = offset[on, i] / step
+            lanes[first + 3 * LANES] = floor[on, i] + ranged * (full * full)
+            lanes[first + 4 * LANES] = share[tile, i] if len(share) > 0 else 0.0

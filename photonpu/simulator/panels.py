@@ -7,24 +7,24 @@ inputs gives such rows: a tile, a slice of a large one, or several small ones si
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photonpu.mesh.values import Rows, frozen, frozen_ints
 from photonpu.program import Geometry, Stream, TileBank
+from photonpu.simulator.packing import kept_layouts
 from photonpu.simulator.receiver import Receiver
+from photonpu.simulator.transfer import Transfers
 
 Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
-LANES = 16  # as `photonpu.simd.LANES`; this module stays free of Numba
-PANEL = 64
-_LAYOUTS = 256  # a hundred bytes for each tile
 _LARGEST = float(np.finfo(np.float32).max)
-QUANTITIES = 5  # registers of lanes for a register of outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,146 +65,108 @@ class Panels:
         return int(self.group[-1, 3])
 
 
+class Span(NamedTuple):
+    """The tiles of one stream.
+
+    Attributes
+    ----------
+    first, last
+        The first of them in a bank, and the last + 1.
+    input_range
+        The layer's units in one unit of input.
+    number
+        Number of the first tile, which keys its noise.
+    """
+
+    first: int
+    last: int
+    input_range: float
+    number: int
+
+
 def panels(
-    bank: TileBank,
-    matrices: Floats | Singles,
-    tiles: tuple[int, int],
-    input_range: float,
-    receiver: Receiver,
-    number: int,
-    share: Floats | None = None,
-) -> Panels:
-    """Pack the tiles of one stream.
+    bank: TileBank, spans: Sequence[Span], transfers: Transfers, receiver: Receiver
+) -> list[Panels]:
+    """Pack the tiles of some streams.
 
     Parameters
     ----------
     bank
-        The program's tiles.
-    matrices
-        (T, N, N) what they multiply by on one chip, in units of their scale.
-    tiles
-        The stream's first tile and its last + 1.
-    input_range
-        The layer's units in one unit of input.
+        The tiles.
+    spans
+        Which are those of each stream.
+    transfers
+        Gives what tiles do on one chip.
     receiver
         Detectors and ADCs.
-    number
-        Number of the first tile, which keys its noise.
-    share
-        (T, N) variance of each output for each unit of the squared length of the tile's input;
-        None for none.
     """
     # Numba is slow to import, and the laying out of windows does without.
+    from photonpu.mesh import kernels_rows
     from photonpu.simulator import kernels_panels
 
-    chosen = slice(*tiles)
-    places = (bank.row, bank.rows, bank.column, bank.columns)
-    kept = _kept_layout(*(of[chosen].astype(np.int64).tobytes() for of in places))
-    panel, group, piece, spans = (array.copy() for array in kept)
-    panel[:, 6] += number
-    share = None if share is None else share[chosen]
-    gain, ends = _ends(bank, chosen, input_range, receiver, share)
-    registers = panel[:, 5]
-    weights = np.zeros(int((registers * (panel[:, 1] - panel[:, 0])).sum()) * LANES, np.float32)
-    lanes = np.zeros(int(registers.sum()) * QUANTITIES * LANES, np.float32)
-    kernels_panels.pack(matrices[chosen], gain, ends, piece, weights, lanes)
-    return Panels(weights, panel, group, lanes, spans, share is not None)
-
-
-def _ends(
-    bank: TileBank,
-    tiles: slice,
-    input_range: float,
-    receiver: Receiver,
-    share: Floats | None,
-) -> tuple[Floats, Singles]:
-    """Return what some tiles meet behind them, (T, N) gains and (`QUANTITIES`, T, N) of `lanes`."""
-    effects, core = receiver.effects, bank.core[tiles]
-    scale = bank.scale[tiles].astype(np.float64)[:, None]
-    ranges = bank.adc_range[tiles].astype(np.float64).reshape(len(core), -1)
-    step = ranges / receiver.adc_levels if receiver.adc_levels else np.ones_like(ranges)
-    with np.errstate(over="ignore"):  # the step that reads an infinity names it
-        unit = step * scale * input_range
-        ranged = effects.ranged * ranges**2
-    gain, offset, floor = effects.gain[core], effects.offset[core], effects.floor[core]
-    silent = share is None and not any(a.any() for a in (effects.offset, effects.floor, ranged))
-    if silent and not receiver.adc_levels and unit.max(initial=0.0) < _LARGEST:
-        # The weights are the model's own again: equal ones give equal outputs in any tile.
-        gain, unit = gain * scale, np.full_like(unit, input_range)
-    ends = np.zeros((QUANTITIES, *gain.shape), np.float32)
-    with np.errstate(over="ignore"):
-        ends[0] = 1.0 / step
-        ends[1] = unit
-        ends[2] = offset / step
-        ends[3] = floor + ranged
-        ends[4] = 0.0 if share is None else share
-    return gain, ends
-
-
-@lru_cache(maxsize=_LAYOUTS)
-def _kept_layout(*places: bytes) -> tuple[Longs, Longs, Longs, Longs]:
-    """Return `_layout` of numbers as bytes, which is the same for all chips."""
-    row, rows, column, columns = (np.frombuffer(of, np.int64) for of in places)
-    return _layout(row, rows, column, columns)
-
-
-def _layout(
-    row: Longs, rows: Longs, column: Longs, columns: Longs
-) -> tuple[Longs, Longs, Longs, Longs]:
-    """Return `panel`, `group` and `spans` of `Panels`, and the pieces of tiles that fill them.
-
-    Tiles are numbered from 0; pieces are those of `photonpu.simulator.reference_panels.pack`. Of
-    every `PANEL` rows, the tiles of one block of inputs are a panel.
-    """
-    above = row // PANEL * PANEL
-    counts = -(-(row + rows - above) // PANEL)
-    tile = np.repeat(np.arange(len(row)), counts)
-    top = above[tile] + PANEL * (np.arange(len(tile)) - np.repeat(counts.cumsum() - counts, counts))
-    order = np.lexsort((row[tile], column[tile], top))
-    tile, top = tile[order], top[order]
-
-    left = column[tile]
-    new = np.ones(len(tile), np.bool_)
-    new[1:] = (top[1:] != top[:-1]) | (left[1:] != left[:-1])
-    first = np.flatnonzero(new)
-    final = tile[np.append(first[1:], len(tile)) - 1]
-    head, top_of = tile[first], top[first]
-    place = np.maximum(row[head] - top_of, 0) // LANES
-    bottom = np.minimum(top_of + PANEL, (row + rows)[final])
-    registers = -(-(bottom - top_of) // LANES) - place
-    low, width = column[head], columns[head]
-    span, spans = _first_seen(np.stack([low, low + width], axis=1))
-    begins = (_before(registers * amount) for amount in (LANES * width, QUANTITIES * LANES))
-    register = (top_of - above[head]) // LANES + place
-    panel = np.stack([low, low + width, *begins, place, registers, head, register, span], axis=1)
-
-    of = new.cumsum() - 1
-    port = np.maximum(top, row[tile]) - row[tile]
-    ends = np.minimum(bottom[of], (row + rows)[tile]) - row[tile]
-    where = port + row[tile] - top - LANES * place[of]
-    piece = np.stack(
-        [tile, port, ends - port, columns[tile], where, panel[of, 2], panel[of, 3]],
-        axis=1,
+    if not spans:
+        return []
+    laid = kept_layouts(
+        tuple((span.first, span.last, span.number) for span in spans),
+        *(
+            of.astype(np.int64, copy=False).tobytes()
+            for of in (bank.row, bank.rows, bank.column, bank.columns)
+        ),
     )
+    effects, core = receiver.effects, frozen_ints(bank.core)
+    reach = np.ones(len(bank))
+    for span in spans:
+        reach[span.first : span.last] = span.input_range
+    own = _in_own_units(bank, spans, transfers, receiver)
+    factor = frozen(np.where(own, bank.scale, 1.0))
+    weights, lanes = kernels_rows.room(laid.weights), np.zeros(laid.lanes, np.float32)
+    for begin, end in laid.gaps:
+        weights[begin:end] = 0.0
+    rows = Rows(frozen(effects.gain), factor, laid.first, laid.piece, weights)
+    share = transfers.write(bank, rows)
+    kernels_panels.set_lanes(
+        laid.piece,
+        core,
+        frozen(bank.adc_range).reshape(len(bank), -1),
+        frozen(np.where(own, 1.0, bank.scale)),
+        frozen(reach),
+        (receiver.adc_levels, effects.ranged),
+        frozen(effects.offset),
+        frozen(effects.floor),
+        frozen(np.zeros((0, bank.ports)) if share is None else share),
+        lanes,
+    )
+    return [
+        Panels(
+            weights[slice(*stream.weights)],
+            stream.panel,
+            stream.group,
+            lanes[slice(*stream.lanes)],
+            stream.spans,
+            share is not None,
+        )
+        for stream in laid.streams
+    ]
 
-    tops, begin = np.unique(top_of, return_index=True)
-    last = np.minimum((row + rows).max(), tops + PANEL)
-    group = np.stack([begin, np.append(begin[1:], len(panel)), tops, last], axis=1)
-    return panel, group, piece, spans
 
+def _in_own_units(
+    bank: TileBank, spans: Sequence[Span], transfers: Transfers, receiver: Receiver
+) -> NDArray[np.bool_]:
+    """Return (T,) whether the weights of tiles are the model's own, not in units of their scale.
 
-def _before(sizes: Longs) -> Longs:
-    """Return the sum of all sizes before each."""
-    return sizes.cumsum() - sizes
-
-
-def _first_seen(pairs: Longs) -> tuple[Longs, Longs]:
-    """Return numbers of pairs, counted as they are first seen, and the different ones in order."""
-    different, at, which = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(at)
-    number = np.empty_like(order)
-    number[order] = np.arange(len(order))
-    return number[which.reshape(-1)], different[order]
+    They are where nothing is digitised and nothing acts: equal ones give equal outputs then, in
+    any tile.
+    """
+    own, effects = np.zeros(len(bank), np.bool_), receiver.effects
+    if receiver.adc_levels or transfers.fluctuates or effects.offset.any() or effects.floor.any():
+        return own
+    for span in spans:
+        tiles = slice(span.first, span.last)
+        with np.errstate(over="ignore"):  # the step that reads an infinity names it
+            largest = (bank.scale[tiles].astype(np.float64) * span.input_range).max(initial=0.0)
+        noisy = effects.ranged and bank.adc_range[tiles].any()
+        own[tiles] = not noisy and largest < _LARGEST
+    return own
 
 
 def padded_size(spatial: tuple[int, ...], stream: Stream) -> tuple[int, ...]:

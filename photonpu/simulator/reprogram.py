@@ -17,10 +17,10 @@ from photonpu.program import Program, ReprogrammedStep, TileBank, factors
 from photonpu.program.tiles import bank, cut
 from photonpu.simulator.modulator import encoded
 from photonpu.simulator.noise import Strength
-from photonpu.simulator.panels import panels
+from photonpu.simulator.panels import Span, panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
-from photonpu.simulator.transfer import Transfer, transferring
+from photonpu.simulator.transfer import Transfers, transferring
 
 Singles = NDArray[np.float32]
 CHUNK_TILES = 1024  # that are decomposed at once: 130 MiB of phases and fields at 64 ports
@@ -65,7 +65,7 @@ def layers(
 def _layer(
     step: ReprogrammedStep,
     machine: Machine,
-    transfers: Callable[[TileBank], Transfer],
+    transfers: Transfers,
     receiver: Receiver,
     first_tile: int,
 ) -> Run:
@@ -79,18 +79,11 @@ def _layer(
         chunk = max(1, CHUNK_TILES // step.tiles)
         for begin in range(0, len(matrices), chunk):
             tiles = programmed(step, matrices[begin : begin + chunk], machine, begin)
-            found = transfers(tiles)
-            for place in range(len(tiles) // step.tiles):
-                span = place * step.tiles, (place + 1) * step.tiles
-                matrix = panels(
-                    tiles,
-                    found.matrices,
-                    span,
-                    step.input_range,
-                    receiver,
-                    first_tile,
-                    found.share,
-                )
+            spans = [
+                Span(first, first + step.tiles, step.input_range, first_tile)
+                for first in range(0, len(tiles), step.tiles)
+            ]
+            for place, matrix in enumerate(panels(tiles, spans, transfers, receiver)):
                 here = slice(*bounds[begin + place : begin + place + 2])
                 for index in order[here].tolist():
                     start = first * step.vectors + index * each

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
@@ -16,16 +16,11 @@ from photonpu.simulator.addresses import Addresses, Inside, addresses, together
 from photonpu.simulator.buffers import Buffers
 from photonpu.simulator.fields import Part, Target, laid_out, look, ready, seen_on_the_way
 from photonpu.simulator.kernels_normal import TOGETHER
-from photonpu.simulator.panels import (
-    LANES,
-    QUANTITIES,
-    Panels,
-    padded_size,
-    panels,
-)
+from photonpu.simulator.packing import LANES, QUANTITIES
+from photonpu.simulator.panels import Panels, Span, padded_size, panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.slabs import Slab
-from photonpu.simulator.transfer import Transfer
+from photonpu.simulator.transfer import Transfers
 
 Singles = NDArray[np.float32]
 #: Parts of the input, index of its first sample, bytes that a slab of it may take, and memory for
@@ -33,7 +28,6 @@ Singles = NDArray[np.float32]
 #: field that it is in; and its largest magnitude and greatest number.
 Run = Callable[[Sequence[Part], int, int, Buffers, Buffers | Target], tuple[Singles, float, float]]
 Coder = tuple[float, float, bool]
-_TOGETHER_BYTES = 1 << 23  # of matrices of small layers, which are made together
 _MERGED_FROM = 0.5  # steps of the ADC: noise that may be added after it
 
 
@@ -61,7 +55,7 @@ class Matrix:
 def layers(
     bank: TileBank,
     steps: Sequence[PhotonicStep],
-    transfers: Callable[[TileBank], Transfer],
+    transfers: Transfers,
     receiver: Receiver,
 ) -> dict[str, Run]:
     """Prepare steps for running.
@@ -73,7 +67,7 @@ def layers(
     steps
         The steps.
     transfers
-        Gives what tiles do to vectors on one chip, as `photonpu.simulator.transfer.transfer`.
+        Gives what tiles do to vectors on one chip.
     receiver
         Converters and detector.
 
@@ -82,44 +76,17 @@ def layers(
     dict
         For each step by name a callable: `run`, with the step given.
     """
-    packed: dict[str, list[Matrix]] = {step.name: [] for step in steps}
-    spans = [(step, first, last) for step in steps for first, last in step.tiles]
-    for group in _neighbours(spans, _TOGETHER_BYTES // (4 * bank.psi.shape[2] ** 2)):
-        begin, end = group[0][1], group[-1][2]
-        tiles = part(bank, begin, end)
-        found = transfers(tiles)
-        for step, first, last in group:
-            span = first - begin, last - begin
-            share = found.share
-            packed[step.name].append(
-                Matrix.of(
-                    panels(tiles, found.matrices, span, step.input_range, receiver, first, share),
-                    receiver,
-                )
-            )
+    spans = [
+        Span(first, last, step.input_range, first) for step in steps for first, last in step.tiles
+    ]
+    packed = iter(panels(bank, spans, transfers, receiver))
+    matrices = {
+        step.name: tuple(Matrix.of(next(packed), receiver) for _ in step.tiles) for step in steps
+    }
     return {
-        step.name: partial(run, step=step, matrices=tuple(packed[step.name]), receiver=receiver)
+        step.name: partial(run, step=step, matrices=matrices[step.name], receiver=receiver)
         for step in steps
     }
-
-
-def _neighbours(
-    spans: Iterable[tuple[PhotonicStep, int, int]], most: int
-) -> Iterator[list[tuple[PhotonicStep, int, int]]]:
-    """Yield spans of tiles that follow each other, together so many tiles unless one has more."""
-    group: list[tuple[PhotonicStep, int, int]] = []
-    for step, first, last in spans:
-        if group and (first != group[-1][2] or last - group[0][1] > most):
-            yield group
-            group = []
-        group.append((step, first, last))
-    if group:
-        yield group
-
-
-def part(bank: TileBank, first: int, last: int) -> TileBank:
-    """Return tiles from the first to the last + 1 of a bank, without a copy."""
-    return TileBank(*(getattr(bank, field.name)[first:last] for field in fields(TileBank)))
 
 
 def run(
@@ -324,7 +291,7 @@ def _sampling(tiles: Panels, receiver: Receiver) -> int:
     ADC that rounds by chance has no steps to hide.
     """
     steps, units, _, floor, _ = tiles.lanes.reshape(-1, QUANTITIES, LANES).transpose(1, 0, 2)
-    if not (floor.any() or receiver.effects.slope or tiles.lit):
+    if not (receiver.effects.slope or tiles.lit or floor.any()):
         return kernels.SILENT
     if receiver.sampling == "fast":
         return kernels.FAST

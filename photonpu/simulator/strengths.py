@@ -151,7 +151,7 @@ def _deviating(
                 arrays |= {other: np.zeros_like(getattr(chip, other)) for other in SOURCES[source]}
                 acting[source] = 1.0
             arrays[array] = arrays.get(array, getattr(chip, array)) + strength * error
-    return replace(chip, **arrays), acting
+    return replace(chip, **arrays) if arrays else chip, acting
 
 
 def _source_of(name: str, array: str, error: Floats, chip: Chip) -> str:

@@ -17,16 +17,20 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from photonpu import mesh
 from photonpu.hardware import Chip, Machine
 from photonpu.keyed import normal_arrays
+from photonpu.mesh.values import Rows, some_rows
 from photonpu.program import TileBank
 from photonpu.program.programming import program
+from photonpu.program.reordering import part
 from photonpu.simulator import engine
 from photonpu.simulator.noise import Strength
 from photonpu.simulator.strengths import scaled
 
 Floats = NDArray[np.float64]
 _PAIRS, _ROWS = 6, 384  # draws: so many pairs, and more where they give fewer rows
+_TOGETHER = 512  # tiles: 17 MB of each of their matrices at 64 ports
 _SEED = 0x6A697474  # of the draws, the same for all chips: they measure, they are no noise
 #: The way to program for the splitters of a chip that a machine's correction stands for.
 CORRECTIONS = {"carried": "local", "refined": "refined"}
@@ -57,6 +61,40 @@ class Transfer:
     share: Floats | None
 
 
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """What gives `Transfer` on one chip; what depends on the chip alone came once.
+
+    Attributes
+    ----------
+    find
+        Gives that of tiles.
+    write
+        Writes the rows of matrices where they should go, and gives the share.
+    fluctuates
+        Whether there may be a share.
+    """
+
+    find: Callable[[TileBank], Transfer]
+    write: Callable[[TileBank, Rows], Floats | None]
+    fluctuates: bool = False
+
+    @classmethod
+    def of(cls, find: Callable[[TileBank], Transfer], *, fluctuates: bool) -> Transfers:
+        """Return what writes matrices that `find` gives of some tiles at a time."""
+
+        def write(bank: TileBank, rows: Rows) -> Floats | None:
+            found = find(bank)
+            mesh.write_rows(found.matrices, bank.core, rows)
+            return found.share
+
+        return cls(find, partial(_in_parts, write), fluctuates)
+
+    def __call__(self, bank: TileBank) -> Transfer:
+        """Return what tiles do to vectors."""
+        return self.find(bank)
+
+
 def transfer(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Transfer:
@@ -64,20 +102,17 @@ def transfer(
     return transferring(machine, chip, strengths)(bank)
 
 
-def transferring(
-    machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
-) -> Callable[[TileBank], Transfer]:
-    """Return a function that gives what tiles do; what depends on the chip alone comes once."""
+def transferring(machine: Machine, chip: Chip, strengths: Mapping[str, Strength]) -> Transfers:
+    """Return what gives what tiles do."""
     machine, chip, strengths = scaled(machine, chip, strengths)
     if _jitter_rad(machine, strengths) or _slope_per_nm(machine, strengths):
-        return partial(_fluctuating, machine=machine, chip=chip, strengths=strengths)
-    matrices = engine.chip_matrices(machine, chip, frozenset(strengths))
-    return lambda bank: Transfer(matrices(bank), None)
+        find = partial(_fluctuating, machine=machine, chip=chip, strengths=strengths)
+        return Transfers.of(find, fluctuates=True)
+    tiles = engine.chip_tiles(machine, chip, frozenset(strengths))
+    return Transfers(lambda bank: Transfer(tiles.matrices(bank), None), tiles.write)
 
 
-def programming(
-    machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
-) -> Callable[[TileBank], Transfer]:
+def programming(machine: Machine, chip: Chip, strengths: Mapping[str, Strength]) -> Transfers:
     """Return what `transferring` does, where correction is more than each interferometer's own.
 
     Tiles are programmed for the splitters that act: as local correction, this knows the splitters
@@ -93,14 +128,36 @@ def programming(
         return finish
     splitters = {name: getattr(met, name) for name in _SPLITTERS}
     known = replace(Chip.ideal(machine), **splitters)
-    return lambda bank: finish(program(bank, known, as_programmed, method).tiles)
+
+    def programmed(bank: TileBank) -> TileBank:
+        return program(bank, known, as_programmed, method).tiles
+
+    return Transfers(
+        lambda bank: finish(programmed(bank)),
+        partial(_in_parts, lambda bank, rows: finish.write(programmed(bank), rows)),
+        finish.fluctuates,
+    )
+
+
+def _in_parts(
+    write: Callable[[TileBank, Rows], Floats | None], bank: TileBank, rows: Rows
+) -> Floats | None:
+    """Write the rows of some tiles at a time, so that little beside them is in memory at once."""
+    shares = np.zeros((len(bank), bank.ports))
+    for first in range(0, len(bank), _TOGETHER):
+        some = part(bank, slice(first, first + _TOGETHER))
+        share = write(some, some_rows(rows, first, first + len(some)))
+        if share is not None:
+            shares[first : first + len(some)] = share
+    return shares if shares.any() else None
 
 
 def _fluctuating(
     bank: TileBank, machine: Machine, chip: Chip, strengths: Mapping[str, Strength]
 ) -> Transfer:
     """Return what tiles do where phases or wavelengths differ from vector to vector."""
-    matrices = engine.chip_matrices(machine, chip, frozenset(strengths))(bank).astype(np.float64)
+    matrices = engine.chip_tiles(machine, chip, frozenset(strengths)).matrices(bank)
+    matrices = matrices.astype(np.float64)
     share = np.zeros(matrices.shape[:2])
     for others in (
         _jittered(bank, machine, chip, strengths),
@@ -174,7 +231,7 @@ def _jittered(
             name: still * error + sign * sigma * numbers[name][draw]
             for name, error in errors.items()
         }
-        yield engine.chip_matrices(machine, replace(chip, **moved), sources)(bank)
+        yield engine.chip_tiles(machine, replace(chip, **moved), sources).matrices(bank)
 
 
 def _coloured(
@@ -188,4 +245,4 @@ def _coloured(
     for channel in range(channels):
         away_nm = (channel - (channels - 1) / 2.0) * spacing
         detuning = np.pi / 4.0 * slope * away_nm
-        yield engine.chip_matrices(machine, chip, frozenset(strengths), detuning)(bank)
+        yield engine.chip_tiles(machine, chip, frozenset(strengths), detuning).matrices(bank)

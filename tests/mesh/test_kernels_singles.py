@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from photonpu import mesh, simd
+from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.jit import jit
 from photonpu.mesh import (
@@ -22,11 +23,21 @@ from photonpu.mesh import (
     kernels_singles,
     kernels_turns,
     reference,
+    reference_rows,
 )
 from photonpu.mesh.crosstalk import no_couplings
-from photonpu.mesh.tiles import groups_of, single_matrices
+from photonpu.mesh.tiles import groups_of, single_tiles
 from photonpu.mesh.topologies import MESHES
-from photonpu.mesh.values import Couplings, Errors, Splitters, frozen, frozen_ints
+from photonpu.mesh.values import (
+    Couplings,
+    Errors,
+    Rows,
+    Splitters,
+    fixed,
+    frozen,
+    frozen_ints,
+    no_rows,
+)
 
 LANES = simd.DOUBLE_LANES
 ALL = frozenset({"splitter", "phase", "loss", "dac", "crosstalk", "dead", "imbalance", "heater"})
@@ -222,10 +233,80 @@ def test_tile_singles_agree_with_the_reference(
         within,
         line,
         2.0,
+        no_rows(cores, ports, tiles),
         np.empty((tiles, ports, ports), np.float32),
     )
 
     npt.assert_allclose(found, 2.0 * exact, rtol=0, atol=4e-6)
+
+
+@pytest.mark.parametrize("imbalance_db", [0.0, 0.1])
+def test_rows_of_single_tiles_are_written_as_the_reference_writes_those_of_their_matrices(
+    imbalance_db: float,
+) -> None:
+    machine = Machine.preset("mzi64-eo").override(
+        {"mesh.ports": 20, "mesh.mzi_imbalance_db": imbalance_db}
+    )
+    tiles, chip, rng = 13, Chip.draw(machine, 3), np.random.default_rng(0)
+    mzis = chip.theta_error.shape[2]
+    phases = (
+        rng.uniform(0.0, math.pi, (tiles, 2, mzis)),
+        rng.uniform(0.0, 6.0, (tiles, 2, mzis)),
+        rng.uniform(0.0, 6.0, (tiles, 2, 20)),
+        rng.uniform(0.0, math.pi, (tiles, 20)),
+    )
+    core = rng.integers(0, machine.cores, tiles).astype(np.int32)
+    made = single_tiles(chip, machine, sources=ALL)
+    rows = some_rows(rng, tiles, 20, machine.cores)
+
+    made.write(phases, core, rows)
+
+    slow = rows._replace(weights=np.zeros_like(rows.weights))
+    reference_rows.write_rows(made.matrices(phases, core), core, slow)
+    npt.assert_array_equal(rows.weights, slow.weights)
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 40), st.sampled_from([np.float32, np.float64]), st.integers(0)
+)
+def test_write_rows_agrees_with_its_reference(
+    tiles: int, ports: int, kind: type, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    matrices: np.ndarray = rng.standard_normal((tiles, ports, ports)).astype(kind)
+    core = rng.integers(0, 2, tiles).astype(np.int32)
+    rows = some_rows(rng, tiles, ports, 2)
+
+    mesh.write_rows(matrices, core, rows)
+
+    slow = rows._replace(weights=np.zeros_like(rows.weights))
+    reference_rows.write_rows(matrices, core, slow)
+    npt.assert_array_equal(rows.weights, slow.weights)
+
+
+def test_rows_of_other_tiles_are_refused() -> None:
+    rows = some_rows(np.random.default_rng(0), 3, 4, 2)
+    with pytest.raises(InputError, match="5 matrices, 5 cores, rows of 3"):
+        mesh.write_rows(np.zeros((5, 4, 4)), np.zeros(5, np.int32), rows)
+
+
+def some_rows(rng: np.random.Generator, tiles: int, ports: int, cores: int) -> Rows:
+    """Return that up to three pieces of each tile go to places of their own."""
+    pieces, first, begin = [], [0], 0
+    for tile in range(tiles):
+        for _ in range(rng.integers(0, 4)):
+            port, place = int(rng.integers(0, ports)), int(rng.integers(0, 40))
+            width = int(rng.integers(1, ports + 1))
+            pieces.append((tile, port, rng.integers(0, ports - port + 1), width, place, begin, 0))
+            begin += (40 + ports + 16) * width
+        first.append(len(pieces))
+    return Rows(
+        frozen(rng.uniform(0.5, 2, (cores, ports))),
+        frozen(rng.uniform(0.5, 2, tiles)),
+        fixed(np.array(first)),
+        fixed(np.array(pieces, np.int64).reshape(-1, 7)),
+        np.zeros(begin, np.float32),
+    )
 
 
 def some_couplings(shifters: int, rng: np.random.Generator) -> Couplings:
@@ -262,7 +343,7 @@ def test_single_matrices_of_any_mesh_are_those_of_double_precision(
     )
     core = rng.integers(0, machine.cores, tiles).astype(np.int32)
 
-    found = single_matrices(chip, machine, sources=ALL, scale=3.0)(*phases, core)
+    found = single_tiles(chip, machine, sources=ALL, scale=3.0).matrices(phases, core)
 
     exact = mesh.tile_matrices(*phases, core, chip, machine, sources=ALL)
     npt.assert_allclose(found, 3.0 * exact.real, rtol=0, atol=2e-6)
@@ -280,13 +361,13 @@ def test_single_matrices_do_not_depend_on_what_is_made_with_them() -> None:
         rng.uniform(0.0, math.pi, (19, 8)),
     )
     core = (np.arange(19) % machine.cores).astype(np.int32)
-    make = single_matrices(chip, machine, sources=ALL)
+    make = single_tiles(chip, machine, sources=ALL).matrices
 
     def part(t: int) -> NDArray[np.float32]:
         theta, phi, psi, attenuator = (array[t : t + 1] for array in phases)
-        return make(theta, phi, psi, attenuator, core[t : t + 1])
+        return make((theta, phi, psi, attenuator), core[t : t + 1])
 
-    together = make(*phases, core)
+    together = make(phases, core)
     alone = np.concatenate([part(t) for t in (0, 5, 18)])
 
     npt.assert_array_equal(together[[0, 5, 18]], alone)
@@ -312,7 +393,7 @@ def test_phases_without_light_to_correct_are_those_of_double_precision(
     )
     core, sources = np.zeros(2, np.int32), frozenset({"splitter", "dac"})
 
-    found = single_matrices(chip, machine, sources=sources)(*phases, core)
+    found = single_tiles(chip, machine, sources=sources).matrices(phases, core)
 
     exact = mesh.tile_matrices(*phases, core, chip, machine, sources=sources)
     npt.assert_allclose(found, exact.real, rtol=0, atol=2e-6)
@@ -334,6 +415,6 @@ def test_light_that_owes_more_than_single_precision_holds_pays_on_its_way() -> N
 
     exact = mesh.tile_matrices(*phases, core, chip, machine, sources=sources).real
     scale = 1.0 / np.abs(exact).max()
-    found = single_matrices(chip, machine, sources=sources, scale=scale)(*phases, core)
+    found = single_tiles(chip, machine, sources=sources, scale=scale).matrices(phases, core)
 
     npt.assert_allclose(found, scale * exact, rtol=0, atol=1e-5)

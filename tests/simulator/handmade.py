@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from photonpu import mesh
 from photonpu.hardware import Machine
+from photonpu.mesh.values import Rows
 from photonpu.program import (
     Geometry,
     HostOperator,
@@ -20,6 +22,28 @@ from photonpu.program import (
     TileBank,
     Window,
 )
+from photonpu.simulator.panels import Panels, Span, panels
+from photonpu.simulator.receiver import Receiver
+from photonpu.simulator.transfer import Transfer, Transfers
+
+
+def packed(
+    bank: TileBank,
+    matrices: np.ndarray,
+    input_range: float,
+    receiver: Receiver,
+    number: int,
+    share: np.ndarray | None = None,
+) -> Panels:
+    """Return tiles that multiply by known matrices as the panels of one stream."""
+
+    def write(tiles: TileBank, rows: Rows) -> np.ndarray | None:
+        mesh.write_rows(matrices, tiles.core, rows)
+        return share
+
+    transfers = Transfers(lambda _: Transfer(matrices, share), write, share is not None)
+    span = Span(0, len(bank), input_range, number)
+    return panels(bank, [span], transfers, receiver)[0]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,12 @@ from photonpu.program.tiles import bank, cut
 from photonpu.simulator import kernels_panels, reference_panels
 from photonpu.simulator.effects import together
 from photonpu.simulator.matrix import PhotonicMatrix
-from photonpu.simulator.panels import LANES, panels
+from photonpu.simulator.packing import LANES
+from photonpu.simulator.panels import Span, panels
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
+from photonpu.simulator.transfer import Transfer, Transfers
+from tests.simulator.handmade import packed
 
 
 def block_diagonal(weight: np.ndarray) -> np.ndarray:
@@ -47,8 +50,7 @@ def test_vectors_through_panels_meet_the_block_diagonal_matrix(
     receiver = Receiver(together([], (2, ports)), levels, 0.0, np.array([1, 2, 3, 4], np.uint32))
     vectors = rng.uniform(-1, 1, (7, groups * columns)).astype(np.float32)
 
-    packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 5)
-    got = stream_vectors(vectors, packed, 2, receiver)
+    got = stream_vectors(vectors, packed(tiles, exact, 3.0, receiver, 5), 2, receiver)
 
     expected = 3.0 * vectors.astype(float) @ block_diagonal(weight).T
     npt.assert_allclose(got, expected, atol=2e-6 * max(1.0, np.abs(expected).max()) * columns**0.5)
@@ -62,46 +64,49 @@ def test_no_two_samples_of_a_vector_share_a_draw(ports: int) -> None:
 
     receiver = Receiver(together([], (1, ports)), 127.0, 0.0, np.array([1, 2, 3, 4], np.uint32))
 
-    packed = panels(tiles, numbers, (0, len(tiles)), 1.0, receiver, 0)
+    found = packed(tiles, numbers, 1.0, receiver, 0)
 
     draws = [
         (tile, register + column)
-        for *_, registers, tile, register, _ in packed.panel.tolist()
+        for *_, registers, tile, register, _ in found.panel.tolist()
         for column in range(registers)
     ]
     assert len(set(draws)) == len(draws)
-    assert packed.panel[:, 5].sum() * LANES >= tiles.rows.sum()
+    assert found.panel[:, 5].sum() * LANES >= tiles.rows.sum()
 
 
 @given(
-    widths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
-    kind=st.sampled_from([np.float32, np.float64]),
+    ports=st.sampled_from([9, 16, 40]),
+    ranged=st.booleans(),
+    shared=st.booleans(),
+    levels=st.sampled_from([0.0, 127.0]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_pack_agrees_with_its_reference(widths: list[int], kind: type, seed: int) -> None:
+def test_set_lanes_agrees_with_its_reference(
+    ports: int, ranged: bool, shared: bool, levels: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
-    tiles, ports, quantities = len(widths), 9, 3
-    matrices: np.ndarray = rng.standard_normal((tiles, ports, ports)).astype(kind)
-    gain = rng.uniform(0.5, 2, (tiles, ports))
-    ends = rng.standard_normal((quantities, tiles, ports)).astype(np.float32)
-    pieces, begin, lane = [], 0, 0
-    for tile, width in enumerate(widths):
-        port = int(rng.integers(0, ports))
-        place = int(rng.integers(0, 40))
-        pieces.append((tile, port, rng.integers(0, ports - port + 1), width, place, begin, lane))
-        begin, lane = begin + 64 * width, lane + 64 * quantities
+    tiles, lane, pieces = 3, 0, []
+    for tile in range(tiles):
+        port, place = int(rng.integers(0, ports)), int(rng.integers(0, 40))
+        pieces.append((tile, port, rng.integers(0, ports - port + 1), 1, place, 0, lane))
+        lane += 64 * 2 * 5
     piece = np.array(pieces, np.int64)
-    fast = np.zeros(begin, np.float32), np.zeros(lane, np.float32)
-    slow = np.zeros(begin, np.float32), np.zeros(lane, np.float32)
+    core = rng.integers(0, 2, tiles).astype(np.int32)
+    ranges = rng.uniform(0.5, 2, (tiles, ports if ranged else 1))
+    scale, reach = rng.uniform(0.5, 2, (2, tiles))
+    offset, floor = rng.uniform(0.5, 2, (2, 2, ports))
+    share = rng.uniform(0, 1, (tiles if shared else 0, ports))
+    known = piece, core, ranges, scale, reach, (levels, 0.1), offset, floor, share
+    fast, slow = np.zeros(lane, np.float32), np.zeros(lane, np.float32)
 
-    kernels_panels.pack(matrices, gain, ends, piece, *fast)
-    reference_panels.pack(matrices, gain, ends, piece, *slow)
+    kernels_panels.set_lanes(*known, fast)
+    reference_panels.set_lanes(*known, slow)
 
-    npt.assert_array_equal(fast[0], slow[0])
-    npt.assert_array_equal(fast[1], slow[1])
+    npt.assert_array_equal(fast, slow)
 
 
-def test_panels_of_some_tiles_of_a_bank_are_those_of_these_tiles_alone() -> None:
+def test_panels_of_streams_are_those_of_each_alone() -> None:
     rng = np.random.default_rng(0)
     cuts = [cut(rng.standard_normal((1, 100, 40)), 20) for _ in range(3)]
     places = tuple(place for found, _ in cuts for place in found)
@@ -109,20 +114,18 @@ def test_panels_of_some_tiles_of_a_bank_are_those_of_these_tiles_alone() -> None
     tiles, each = bank(places, numbers, "clements", 2), len(cuts[0][0])
     receiver = Receiver(together([], (2, 20)), 127.0, 0.0, np.array([1, 2, 3, 4], np.uint32))
     share = rng.uniform(0, 1, (len(tiles), 20))
+    transfers = Transfers.of(lambda _: Transfer(numbers, share), fluctuates=True)
+    spans = [Span(i * each, (i + 1) * each, 1.0 + i, 7 * i) for i in (0, 2, 1)]
 
-    packed = panels(tiles, numbers, (each, 2 * each), 1.0, receiver, 7, share)
+    found_together = panels(tiles, spans, transfers, receiver)
 
-    alone = panels(
-        part(tiles, slice(each, 2 * each)),
-        numbers[each : 2 * each],
-        (0, each),
-        1.0,
-        receiver,
-        7,
-        share[each : 2 * each],
-    )
-    for name in ("weights", "panel", "group", "lanes", "spans"):
-        npt.assert_array_equal(getattr(packed, name), getattr(alone, name))
+    for span, found in zip(spans, found_together, strict=True):
+        some = slice(span.first, span.last)
+        alone = packed(
+            part(tiles, some), numbers[some], span.input_range, receiver, span.number, share[some]
+        )
+        for name in ("weights", "panel", "group", "lanes", "spans"):
+            npt.assert_array_equal(getattr(found, name), getattr(alone, name))
 
 
 def test_equal_weights_give_equal_outputs_in_tiles_of_any_scale() -> None:

@@ -270,7 +270,7 @@ def test_a_rectifier_leaves_what_is_read_again_as_it_was(outputs: str) -> None:
         npt.assert_allclose(got, want, atol=1e-5)
 
 
-def test_layers_whose_tiles_are_made_together_have_the_bits_of_layers_alone(
+def test_tiles_that_jitter_have_the_same_bits_whatever_is_made_with_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = onnx.parser.parse_model(
@@ -279,7 +279,7 @@ def test_layers_whose_tiles_are_made_together_have_the_bits_of_layers_alone(
         float[6, 4] b = {{{numbers(24)}}}> {{ y = MatMul(x, a)  z = MatMul(y, b) }}"""
     )
     x = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
-    program = photonpu.compile(model, MACHINE.override({"mesh.ports": 4}), calibration=x)
+    program = photonpu.compile(model, MACHINE.override({"mesh.ports": 4, "phase.jitter_rad": 0.01}), calibration=x)
     asked = []
     made = transfer.Transfer.__init__
 
@@ -289,7 +289,7 @@ def test_layers_whose_tiles_are_made_together_have_the_bits_of_layers_alone(
 
     monkeypatch.setattr(transfer.Transfer, "__init__", counted)
     together = Session(program, chip=1).run(None, {"x": x})
-    monkeypatch.setattr(streaming, "_TOGETHER_BYTES", 0)
+    monkeypatch.setattr(transfer, "_TOGETHER", 4)
     alone = Session(program, chip=1).run(None, {"x": x})
 
     assert asked == [6, 4, 2]

@@ -18,9 +18,10 @@ from photonpu.program.tiles import bank, cut
 from photonpu.simulator import fields, slabs, streaming
 from photonpu.simulator.buffers import Buffers
 from photonpu.simulator.flow import Source
-from photonpu.simulator.panels import padded_size, panels
+from photonpu.simulator.panels import padded_size
 from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.strengths import strengths
+from tests.simulator.handmade import packed
 
 MACHINE = Machine.preset("mzi64-eo").override({"mesh.ports": 8, "cores": 2})
 RECEIVER = Receiver.of(
@@ -65,7 +66,7 @@ def outputs(
         "n", "Conv", "x", "y", geometry, ((0, len(tiles)),), (count,), 3.0, bias, 0, 0, 0
     )
     receiver = replace(RECEIVER, sampling=sampling)
-    packed = panels(tiles, exact, (0, len(tiles)), 3.0, receiver, 0)
+    tiled = packed(tiles, exact, 3.0, receiver, 0)
     taken = fields.parts((Source("x"),), (x,), geometry)
     y, largest, _ = streaming.run(
         taken,
@@ -74,7 +75,7 @@ def outputs(
         Buffers(0),
         Buffers(0),
         step=step,
-        matrices=(streaming.Matrix.of(packed, receiver),),
+        matrices=(streaming.Matrix.of(tiled, receiver),),
         receiver=receiver,
     )
     assert largest >= np.abs(y).max(initial=0.0)
