@@ -43,6 +43,7 @@ from photonpu.simd import (
     store,
     where_less,
 )
+from photonpu.tasks import take
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -335,22 +336,36 @@ def tile_singles(
     `groups` is (G, TOGETHER): tiles of one core, of which the first ``counts[g]`` count.
     """
     mzis, stages = plan.row.size, len(chained.ends)
-    for g in prange(len(groups)):
-        # A pitch of a power of two between tiles would have them fight for the same cache lines.
-        records = np.empty(TOGETHER * (2 * RECORD * mzis + INPUTS), np.float32)
-        paid = np.empty((2 * stages, OWED * plan.waveguides), np.float32)
-        field = np.empty(ROW * plan.waveguides, np.float32)
-        own = np.empty(result.shape[1:], np.float32)
-        phases = theta, phi, psi, attenuator
-        chosen = core[groups[g, 0]]
-        couplings = within, line
-        _programmed(
-            phases, groups[g], chosen, cores, errors, plan, chained, couplings, scale, records, paid
-        )
-        for lane in range(counts[g]):
-            tile = groups[g, lane]
-            matrix = result[tile] if tile < len(result) else own
-            shine(lane, records, paid, mzis, chained, field, matrix)
-            write(matrix, tile, chosen, rows)
-        keep(own)
+    tasks, taken = len(groups), np.zeros(1, np.int64)
+    for _ in prange(tasks):  # the first of each thread does all of its work
+        g = take(taken)
+        while g < tasks:
+            # A pitch of a power of two would have tiles fight for the same lines of the cache.
+            records = np.empty(TOGETHER * (2 * RECORD * mzis + INPUTS), np.float32)
+            paid = np.empty((2 * stages, OWED * plan.waveguides), np.float32)
+            field = np.empty(ROW * plan.waveguides, np.float32)
+            own = np.empty(result.shape[1:], np.float32)
+            phases = theta, phi, psi, attenuator
+            chosen = core[groups[g, 0]]
+            couplings = within, line
+            _programmed(
+                phases,
+                groups[g],
+                chosen,
+                cores,
+                errors,
+                plan,
+                chained,
+                couplings,
+                scale,
+                records,
+                paid,
+            )
+            for lane in range(counts[g]):
+                tile = groups[g, lane]
+                matrix = result[tile] if tile < len(result) else own
+                shine(lane, records, paid, mzis, chained, field, matrix)
+                write(matrix, tile, chosen, rows)
+            keep(own)
+            g = take(taken)
     return result

@@ -18,7 +18,7 @@ import photonpu
 from photonpu.errors import InputError, ProgramError
 from photonpu.hardware import Chip, LinkBudget, Machine
 from photonpu.registry import UnknownNameError
-from photonpu.simulator import NOISES, PhotonicMatrix, Session, streaming, transfer
+from photonpu.simulator import NOISES, PhotonicMatrix, Session, transfer
 from photonpu.simulator.receiver import SAMPLINGS
 from photonpu.simulator.strengths import sources
 
@@ -279,7 +279,9 @@ def test_tiles_that_jitter_have_the_same_bits_whatever_is_made_with_them(
         float[6, 4] b = {{{numbers(24)}}}> {{ y = MatMul(x, a)  z = MatMul(y, b) }}"""
     )
     x = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
-    program = photonpu.compile(model, MACHINE.override({"mesh.ports": 4, "phase.jitter_rad": 0.01}), calibration=x)
+    program = photonpu.compile(
+        model, MACHINE.override({"mesh.ports": 4, "phase.jitter_rad": 0.01}), calibration=x
+    )
     asked = []
     made = transfer.Transfer.__init__
 
