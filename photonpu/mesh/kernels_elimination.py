@@ -13,6 +13,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
+from photonpu.mesh.kernels_abreast import load_abreast, unload
 from photonpu.mesh.kernels_math import arctan2_lanes, reduce_lanes, wrap_lanes
 from photonpu.mesh.kernels_sweeps import (
     null_complex,
@@ -27,6 +28,7 @@ from photonpu.simd import load_doubles as load
 from photonpu.simd import size_doubles as size
 from photonpu.simd import spread_doubles as spread
 from photonpu.simd import sqrt_doubles as root
+from photonpu.tasks import take
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -142,23 +144,31 @@ def _run_real(
     at = pivot[first]
     done = 0
     while done < count:
-        place = start + at * line
-        sweep_real(field, turns, place, stride, done)
-        place += done * stride
-        while done < count and pivot[first + done] == at:
-            on, met = load(field, place), load(field, place + stride)
-            if keeps_first:
-                s, w = null_real(on, met)
-            else:
-                s, w = null_real(met, on)
-                w = -w
-            store(turns, 2 * done * LANES, s)
-            store(turns, (2 * done + 1) * LANES, w)
-            store(field, place, s * on + w * met)
-            store(field, place + stride, s * met - w * on)
-            place += stride
-            done += 1
-        at += onwards
+        place, begun = start + at * line, done
+        lines = 4 if (last - at) * onwards >= 4 else 1
+        if lines == 4:
+            sweep_four_real(field, turns, place, onwards * line, stride, begun)
+        else:
+            sweep_real(field, turns, place, stride, begun)
+        for _ in range(lines):
+            newer = turns[2 * begun * LANES :]
+            sweep_real(field, newer, place + begun * stride, stride, done - begun)
+            here = place + done * stride
+            while done < count and pivot[first + done] == at:
+                on, met = load(field, here), load(field, here + stride)
+                if keeps_first:
+                    s, w = null_real(on, met)
+                else:
+                    s, w = null_real(met, on)
+                    w = -w
+                store(turns, 2 * done * LANES, s)
+                store(turns, (2 * done + 1) * LANES, w)
+                store(field, here, s * on + w * met)
+                store(field, here + stride, s * met - w * on)
+                here += stride
+                done += 1
+            place += onwards * line
+            at += onwards
     while (last - at) * onwards >= 4:
         sweep_four_real(field, turns, start + at * line, onwards * line, stride, count)
         at += 4 * onwards
@@ -278,26 +288,6 @@ def _exchange(steps: Steps, phases: tuple[Floats, Floats], psi: Floats) -> None:
 
 
 @jit(fastmath=_CONTRACT)
-def _load_real(orthogonals: Floats, field: Floats) -> None:
-    """Put at most `LANES` real matrices side by side; a row of all is in the cache at a time."""
-    tiles, ports, _ = orthogonals.shape
-    for i in range(ports):
-        for t in range(tiles):
-            for j in range(ports):
-                field[(i * (ports + 1) + j) * LANES + t] = orthogonals[t, i, j]
-
-
-@jit(fastmath=_CONTRACT)
-def _unload(block: Floats, results: Floats) -> None:
-    """Copy what each tile has in its lane of `block` to its row of `results`."""
-    tiles, length = results.shape
-    for first in range(0, length, LANES):
-        for lane in range(tiles):
-            for i in range(first, min(first + LANES, length)):
-                results[lane, i] = block[i * LANES + lane]
-
-
-@jit(fastmath=_CONTRACT)
 def _finish(
     steps: Steps,
     turned: tuple[Floats, Floats],
@@ -311,9 +301,9 @@ def _finish(
         store(psi, i, wrap_lanes(load(psi, i) + load(columns, i) + load(rows, i)))
     _exchange(steps, phases, psi)
     theta, phi, last = results
-    _unload(phases[0], theta)
-    _unload(phases[1], phi)
-    _unload(psi, last)
+    unload(phases[0], theta)
+    unload(phases[1], phi)
+    unload(psi, last)
 
 
 @jit(parallel=True, fastmath=_CONTRACT)
@@ -321,21 +311,28 @@ def fill_real(orthogonals: Floats, steps: Steps, theta: Floats, phi: Floats, psi
     """Fill in the phases of real unitaries; see `photonpu.mesh.reference.decompose`."""
     tiles, ports, _ = orthogonals.shape
     mzis = theta.shape[1]
-    for block in prange(-(-tiles // LANES)):
-        begin = block * LANES
-        end = min(begin + LANES, tiles)
-        field = np.zeros(ports * (ports + 1) * LANES)
-        _load_real(orthogonals[begin:end], field)
-        turned = np.zeros(ports * LANES), np.zeros(ports * LANES)
-        phases = np.empty(mzis * LANES), np.empty(mzis * LANES)
-        _eliminate_real(field, ports, steps, turned, phases)
-        last = np.empty(ports * LANES)
-        zero, pi = spread(0.0), spread(math.pi)
-        for i in range(ports):
-            diagonal = load(field, i * (ports + 2) * LANES)
-            store(last, i * LANES, where_less(diagonal, zero, pi, zero))
-        results = theta[begin:end], phi[begin:end], psi[begin:end]
-        _finish(steps, turned, phases, last, results)
+    blocks = -(-tiles // LANES)
+    counter = np.zeros(1, np.int64)
+    for _ in prange(blocks):
+        block = take(counter)
+        room = LANES if block < blocks else 0
+        field = np.zeros(ports * (ports + 1) * room)
+        columns, rows, last = np.empty(ports * room), np.empty(ports * room), np.empty(ports * room)
+        thetas, phis = np.empty(mzis * room), np.empty(mzis * room)
+        while block < blocks:
+            begin = block * LANES
+            end = min(begin + LANES, tiles)
+            load_abreast(orthogonals[begin:end], field)
+            columns[:] = 0.0
+            rows[:] = 0.0
+            _eliminate_real(field, ports, steps, (columns, rows), (thetas, phis))
+            zero, pi = spread(0.0), spread(math.pi)
+            for i in range(ports):
+                diagonal = load(field, i * (ports + 2) * LANES)
+                store(last, i * LANES, where_less(diagonal, zero, pi, zero))
+            results = theta[begin:end], phi[begin:end], psi[begin:end]
+            _finish(steps, (columns, rows), (thetas, phis), last, results)
+            block = take(counter)
 
 
 @jit(parallel=True, fastmath=_CONTRACT)

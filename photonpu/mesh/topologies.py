@@ -122,10 +122,18 @@ def _eliminate(
 
     steps = build(unitaries.shape[1])[1]
     order = (steps.left, steps.pair, steps.pivot, steps.slot)
-    found = into or Phases(*kernels.places(len(unitaries), steps.slot.size, unitaries.shape[1]))
+    if into is not None and _contiguous(into):
+        found = into
+    else:
+        found = Phases(*kernels.places(len(unitaries), steps.slot.size, unitaries.shape[1]))
     fill = kernels.fill if np.iscomplexobj(unitaries) else kernels.fill_real
     fill(unitaries, order, found.theta, found.phi, found.psi)
     return found
+
+
+def _contiguous(phases: Phases) -> bool:
+    """Return whether each array lies in one piece, as kernels write them."""
+    return all(a.flags.c_contiguous for a in (phases.theta, phases.phi, phases.psi))
 
 
 def _clements(unitaries: Unitaries, into: Phases | None = None) -> Phases:

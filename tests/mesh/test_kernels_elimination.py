@@ -49,7 +49,7 @@ def orthogonals(ports: int, count: int, seed: int) -> Floats:
     return frozen(np.linalg.qr(gauss)[0])
 
 
-@given(kinds, st.integers(2, 9), st.integers(1, 2 * LANES + 1), seeds)
+@given(kinds, st.integers(2, 18), st.integers(1, 2 * LANES + 1), seeds)
 def test_real_matrices_get_the_phases_of_the_reference(
     kind: str, ports: int, tiles: int, seed: int
 ) -> None:

@@ -330,11 +330,15 @@ def test_haar_draws_are_unitary_and_their_elements_have_the_moments_of_haar() ->
     npt.assert_allclose(np.mean(draws), 0.0, atol=0.01)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("topology", ["clements", "clements-symmetric", "diamond"])
-def test_phases_go_into_arrays_that_are_handed_in(topology: str) -> None:
-    unitaries = mesh.haar(6, 3, seed=0)
+def test_phases_go_into_arrays_that_are_handed_in(topology: str, real: bool, order: str) -> None:
+    unitaries = mesh.haar(9, 11, seed=0)
+    unitaries = np.linalg.qr(unitaries.real)[0] if real else unitaries
     wanted = mesh.decompose(unitaries, topology)
-    places = mesh.Phases(*(np.empty_like(a) for a in (wanted.theta, wanted.phi, wanted.psi)))
+    of = wanted.theta, wanted.phi, wanted.psi
+    places = mesh.Phases(*(np.empty(a.shape, order=order) for a in of))
 
     found = mesh.decompose(unitaries, topology, into=places)
 
