@@ -313,7 +313,7 @@ def fill_real(orthogonals: Floats, steps: Steps, theta: Floats, phi: Floats, psi
     mzis = theta.shape[1]
     blocks = -(-tiles // LANES)
     counter = np.zeros(1, np.int64)
-    for _ in prange(blocks):
+    for _ in prange(blocks):  # the first of each thread does all of its work, in the same memory
         block = take(counter)
         room = LANES if block < blocks else 0
         field = np.zeros(ports * (ports + 1) * room)
@@ -340,25 +340,33 @@ def fill(unitaries: Complexes, steps: Steps, theta: Floats, phi: Floats, psi: Fl
     """Fill in the phases of unitaries; see `photonpu.mesh.reference.decompose`."""
     tiles, ports, _ = unitaries.shape
     mzis = theta.shape[1]
-    for block in prange(-(-tiles // LANES)):
-        begin = block * LANES
-        end = min(begin + LANES, tiles)
-        field = np.zeros(2 * ports * (ports + 1) * LANES)
-        for t in range(begin, end):
+    blocks = -(-tiles // LANES)
+    counter = np.zeros(1, np.int64)
+    for _ in prange(blocks):  # the first of each thread does all of its work, in the same memory
+        block = take(counter)
+        room = LANES if block < blocks else 0
+        field = np.zeros(2 * ports * (ports + 1) * room)
+        columns, rows, last = np.empty(ports * room), np.empty(ports * room), np.empty(ports * room)
+        thetas, phis = np.empty(mzis * room), np.empty(mzis * room)
+        while block < blocks:
+            begin = block * LANES
+            end = min(begin + LANES, tiles)
+            for t in range(begin, end):
+                for i in range(ports):
+                    for j in range(ports):
+                        place = 2 * (i * (ports + 1) + j) * LANES + t - begin
+                        field[place] = unitaries[t, i, j].real
+                        field[place + LANES] = unitaries[t, i, j].imag
+            columns[:] = 0.0
+            rows[:] = 0.0
+            _eliminate_complex(field, ports, steps, (columns, rows), (thetas, phis))
             for i in range(ports):
-                for j in range(ports):
-                    place = 2 * (i * (ports + 1) + j) * LANES + t - begin
-                    field[place] = unitaries[t, i, j].real
-                    field[place + LANES] = unitaries[t, i, j].imag
-        turned = np.zeros(ports * LANES), np.zeros(ports * LANES)
-        phases = np.empty(mzis * LANES), np.empty(mzis * LANES)
-        _eliminate_complex(field, ports, steps, turned, phases)
-        last = np.empty(ports * LANES)
-        for i in range(ports):
-            place = 2 * i * (ports + 2) * LANES
-            store(last, i * LANES, arctan2_lanes(load(field, place + LANES), load(field, place)))
-        results = theta[begin:end], phi[begin:end], psi[begin:end]
-        _finish(steps, turned, phases, last, results)
+                place = 2 * i * (ports + 2) * LANES
+                angle = arctan2_lanes(load(field, place + LANES), load(field, place))
+                store(last, i * LANES, angle)
+            results = theta[begin:end], phi[begin:end], psi[begin:end]
+            _finish(steps, (columns, rows), (thetas, phis), last, results)
+            block = take(counter)
 
 
 @jit()
