@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -333,7 +333,9 @@ def test_haar_draws_are_unitary_and_their_elements_have_the_moments_of_haar() ->
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("topology", ["clements", "clements-symmetric", "diamond"])
-def test_phases_go_into_arrays_that_are_handed_in(topology: str, real: bool, order: str) -> None:
+def test_phases_go_into_arrays_that_are_handed_in(
+    topology: str, real: bool, order: Literal["C", "F"]
+) -> None:
     unitaries = mesh.haar(9, 11, seed=0)
     unitaries = np.linalg.qr(unitaries.real)[0] if real else unitaries
     wanted = mesh.decompose(unitaries, topology)
