@@ -43,9 +43,9 @@ def test_steps_are_taken_while_a_result_is_waited_for() -> None:
     assert list(ahead(lambda value: taken.wait(60), [0], step)) == [True]
 
 
+@pytest.mark.parametrize("threads", [1], indirect=True)
 def test_one_thread_takes_no_steps(threads: int) -> None:
-    if threads > 1:
-        pytest.skip("there are more")
+    assert threads == 1
     assert list(ahead(str, [1, 2], lambda: pytest.fail("a step"))) == ["1", "2"]
 
 
