@@ -28,7 +28,8 @@ class Buffers:
     def __init__(self, size: int) -> None:
         self.size = size
         lines = max(0, size) // _LINE
-        self._block = np.empty(lines * _LINE // _ELEMENT, np.float32)
+        self._block = np.empty((lines + 1) * _LINE // _ELEMENT, np.float32)
+        self._first = -_place(self._block) % _LINE // _ELEMENT
         self._gaps = [(0, lines)]
         self._taken: dict[int, tuple[int, int]] = {}
 
@@ -38,7 +39,7 @@ class Buffers:
         for index, (begin, end) in enumerate(self._gaps):
             if 0 < needed <= end - begin:
                 self._gaps[index : index + 1] = [(begin + needed, end)] * (end - begin > needed)
-                first = begin * _LINE // _ELEMENT
+                first = self._first + begin * _LINE // _ELEMENT
                 array = self._block[first : first + math.prod(shape)].reshape(shape)
                 self._taken[_place(array)] = begin, begin + needed
                 return array
@@ -49,7 +50,7 @@ class Buffers:
 
         Arrays that have other memory are left alone.
         """
-        if not array.size:
+        if array.base is not self._block or not array.size:
             return
         found = self._taken.pop(_place(array), None)
         if found is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,19 @@ from photonpu.program import TensorInfo
 Array = NDArray[Any]
 
 
-def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+def check_feeds(
+    inputs: Sequence[TensorInfo], feeds: Mapping[str, Array], looked_at: Collection[str] = ()
+) -> Mapping[str, Array]:
     """Check names, shapes, types and values of what is fed.
+
+    Parameters
+    ----------
+    inputs
+        What a program takes.
+    feeds
+        Arrays by name.
+    looked_at
+        Names of those whose values a step will look at: they are not looked at here.
 
     Raises
     ------
@@ -30,12 +41,27 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> Map
     for info in inputs:
         if info.name not in feeds:
             raise InputError(f"input '{info.name}' is missing: feed an array of {describe(info)}")
-        checked[info.name] = _check_array(info, np.asarray(feeds[info.name]))
+        array = checked[info.name] = np.asarray(feeds[info.name])
+        _check_form(info, array)
+        if info.name not in looked_at:
+            _check_values(info.name, array)
     return checked
 
 
-def _check_array(info: TensorInfo, value: Array) -> Array:
-    """Return one input once its type, shape and values are sure."""
+def check_values(feeds: Mapping[str, Array]) -> None:
+    """Check the values of arrays by name.
+
+    Raises
+    ------
+    InputError
+        One is NaN or infinite.
+    """
+    for name, value in feeds.items():
+        _check_values(name, value)
+
+
+def _check_form(info: TensorInfo, value: Array) -> None:
+    """Make sure of the type and the shape of one input."""
     if value.dtype != np.dtype(info.dtype):
         raise InputError(
             f"input '{info.name}' is {value.dtype}; {info.dtype} is needed: "
@@ -53,9 +79,12 @@ def _check_array(info: TensorInfo, value: Array) -> Array:
         raise InputError(
             f"input '{info.name}' has shape {value.shape}; {describe(info)} is needed{remedy}"
         )
+
+
+def _check_values(name: str, value: Array) -> None:
+    """Make sure of the values of one input."""
     if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-        raise InputError(f"input '{info.name}' holds NaN or infinity; clean the data first")
-    return value
+        raise InputError(f"input '{name}' holds NaN or infinity; clean the data first")
 
 
 def describe(info: TensorInfo) -> str:

@@ -108,8 +108,7 @@ def parts(
         if isinstance(x, Laid):
             found.append(Part(source, x))
             continue
-        with np.errstate(over="ignore"):  # whoever sees the infinity names it
-            single = x.astype(np.float32, copy=False)
+        single = finite.narrowed(x)
         form = single if len(tensors) > 1 else windows.channels_form(single, geometry)
         found.append(Part(source, np.ascontiguousarray(form)))
     return tuple(found)

@@ -97,11 +97,11 @@ def _hand_squares(
         while last < count and place[last] - place[last - 1] == step:
             last += 1
         at, start = first * stride, place[first]
-        for v in range(0, last - first, DOUBLE_LANES):
-            square = step == 1 and v + DOUBLE_LANES <= last - first
-            for j in range(0, whole if square else 0, DOUBLE_LANES):
+        square = (last - first) // DOUBLE_LANES * DOUBLE_LANES if step == 1 else 0
+        for j in range(0, whole if square else 0, DOUBLE_LANES):  # few lines of the cache at once
+            offset = load_eights(bias, j)
+            for v in range(0, square, DOUBLE_LANES):
                 y = at + v * stride + j
-                offset = load_eights(bias, j)
                 x0 = load_eights(source, y) + offset
                 x1 = load_eights(source, y + stride) + offset
                 x2 = load_eights(source, y + 2 * stride) + offset
@@ -127,12 +127,10 @@ def _hand_squares(
                 store(target, start + v + row[j + 5], columns[5])
                 store(target, start + v + row[j + 6], columns[6])
                 store(target, start + v + row[j + 7], columns[7])
-            few = min(DOUBLE_LANES, last - first - v)
-            for j in range(whole if square else 0, row.size):
-                y, place_of = at + v * stride + j, start + v * step + row[j]
-                for i in range(few):
-                    one = total[y + i * stride] + bias[j]
-                    _hand_one(one, coder, out, place_of + i * step, found)
+        for v in range(last - first):
+            for j in range(whole if v < square else 0, row.size):
+                one = total[at + v * stride + j] + bias[j]
+                _hand_one(one, coder, out, start + v * step + row[j], found)
         first = last
     store(found, 0, most)
     store(found, DOUBLE_LANES, top)

@@ -126,15 +126,16 @@ def _lay_out(
     converter: tuple[float, float, bool],
     first: int,
     field: Singles,
-    found: Singles,
-) -> None:
-    """Fill channels of `field` line by line; rows of `found` tell the sizes of what was read."""
+) -> float:
+    """Fill channels of `field` line by line; return the largest magnitude, NaN where any is."""
     batch, channels, lines, length = tensor.shape
     rows, width, pitch = source.size, field.shape[2], field.shape[3]
     skipped, before = max(0, -margin), max(0, margin)
     kept = max(0, min(length - skipped, width - before))
     across, down = kept - kept % DOUBLE_LANES, channels - channels % DOUBLE_LANES
     stride, coder = lines * length, coder_of(converter[0], converter[1], converter[2])
+    squares = across == kept and down == channels
+    found = np.zeros((batch * rows, LANES), np.float32)
     for task in prange(batch * rows):
         b, r = task // rows, task % rows
         line = field[b, r, :, first : first + channels]
@@ -159,12 +160,24 @@ def _lay_out(
                     most,
                 )
         store(found, task * LANES, most)
+        if squares:  # to cut arrays takes time
+            continue
         plane = tensor[b, :, source[r], skipped : skipped + kept]
         inside = line[before : before + kept]
         rest, side = plane[down:, :across], plane[:, across:]
         large = _lay_rest(rest, coder, inside[:across, down:], _F(0.0))
         large = _lay_rest(side, coder, inside[across:], large)
         found[task, DOUBLE_LANES] = large
+    return _largest(found.reshape(-1))
+
+
+@jit()
+def _largest(sizes: Singles) -> float:
+    """Return the largest of some magnitudes, NaN where any is."""
+    most = _F(0.0)
+    for size in sizes:
+        most = most if most >= size or most != most else size
+    return float(most)
 
 
 def lay_out(
@@ -178,10 +191,9 @@ def lay_out(
     field: Singles,
 ) -> float:
     """Compute `photonpu.simulator.reference.lay_out`."""
-    found = np.zeros((len(tensor) * len(source), LANES), np.float32)
     converter = float(full_scale), float(levels), rectified
-    _lay_out(tensor, source, margin, converter, first, field, found)
-    return float(found.max(initial=0.0))
+    largest: float = _lay_out(tensor, source, margin, converter, first, field)
+    return largest
 
 
 @jit(parallel=True, fastmath=_FAST)

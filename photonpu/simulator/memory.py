@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,7 @@ def needs(program: Program) -> Needs:
     )
 
 
+@lru_cache(maxsize=64)
 def plan(needed: Needs, limit_mb: float, batch: int) -> Plan:
     """Return how to run `batch` samples below a ceiling.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -169,6 +170,7 @@ def _in_own_units(
     return own
 
 
+@lru_cache(maxsize=256)
 def padded_size(spatial: tuple[int, ...], stream: Stream) -> tuple[int, ...]:
     """Return the spatial size of a tensor with the zeros of the stream's window around it."""
     window = stream.window

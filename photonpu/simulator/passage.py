@@ -78,6 +78,12 @@ class Passage:
         self._layers, self._hosts = layers, hosts
         self._receiver, self._execute = receiver, execute
         self._idle: deque[Buffers] = deque(maxlen=1)
+        self._fresh = Buffers(0)
+
+    @property
+    def looked_at(self) -> frozenset[str]:
+        """Names of the tensors in which a product would find what is not finite."""
+        return frozenset(s.name for sources in self._flow.sources.values() for s in sources)
 
     def run(
         self, names: Sequence[str], feeds: Mapping[str, Array], first: int, plan: Plan
@@ -144,7 +150,7 @@ class Passage:
             sources, tensors = (Source(step.input),), [joined[step.input]]
         shape, dtype = tensors[0].shape, getattr(tensors[0], "dtype", np.float32)
         target = self._target(step, shape, run) if dtype == np.float32 else None
-        outputs = run.buffers if step.output in self._flow.kept else Buffers(0)
+        outputs = run.buffers if step.output in self._flow.kept else self._fresh
         taken = fields.parts(sources, tensors, step.geometry)
         how = run.first, run.plan.scratch_bytes, run.buffers, target or outputs
         y, largest, greatest = self._layers[step.name](taken, *how)
@@ -194,8 +200,9 @@ def formed(
     InputError
         It overflows single precision.
     """
-    y = corrected(step, windows.output_form(y, step.geometry, shape))
-    return y.astype(dtype, copy=False)
+    if step.geometry.access != "channels":  # else it has the form of the tensor
+        y = windows.output_form(y, step.geometry, shape)
+    return corrected(step, y).astype(dtype, copy=False)
 
 
 def corrected(step: PhotonicStep, y: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from photonpu.program.programming import FABRICATION
 from photonpu.registry import did_you_mean
 from photonpu.simulator import fields, finite, flow, memory, reprogram, streaming
 from photonpu.simulator.buffers import Buffers
-from photonpu.simulator.feeds import check_feeds
+from photonpu.simulator.feeds import check_feeds, check_values
 from photonpu.simulator.flow import Source
 from photonpu.simulator.host import HostRunner
 from photonpu.simulator.memory import Plan
@@ -127,6 +127,9 @@ class Session:
             hosts = {step.name: HostRunner(step, lean=lean) for step in program.host_steps}
         self.hosts = hosts
         self._passage = Passage(program, self._layers, hosts, receiver, self.execute)
+        self._looked_at = self._passage.looked_at
+        outside = (*program.inputs, *program.outputs)
+        self._batched = all(info.shape and isinstance(info.shape[0], str) for info in outside)
 
     @property
     def sources(self) -> frozenset[str]:
@@ -183,23 +186,28 @@ class Session:
         for name in output_names or ():
             if name not in wanted:
                 raise InputError(f"no output is called '{name}'; there are: {', '.join(wanted)}")
-        checked = check_feeds(self.program.inputs, feeds)
-        batch = _batch(self.program, checked)
+        looked_at = self._looked_at if trace is None else ()
+        checked = check_feeds(self.program.inputs, feeds, looked_at)
+        batch = _batch(checked) if self._batched else 1
         plan = memory.plan(self._needs, self.memory_limit_mb, batch)
         names = tuple(output_names or wanted)
         run = partial(self._passage.run, names)
         if trace is not None:
             run = partial(trace.follow, self, names)
-        if plan.together >= batch:
-            return run(checked, first, plan)
-        parts = [
-            run(
-                {name: x[begin : begin + plan.together] for name, x in checked.items()},
-                first + begin,
-                plan,
-            )
-            for begin in range(0, batch, plan.together)
-        ]
+        try:
+            if plan.together >= batch:
+                return run(checked, first, plan)
+            parts = [
+                run(
+                    {name: x[begin : begin + plan.together] for name, x in checked.items()},
+                    first + begin,
+                    plan,
+                )
+                for begin in range(0, batch, plan.together)
+            ]
+        except InputError:
+            check_values(checked)  # says more where it is the cause
+            raise
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def execute(
@@ -243,12 +251,9 @@ class Session:
         return {step.output: finite.product(step, y).astype(left.dtype, copy=False)}
 
 
-def _batch(program: Program, feeds: Mapping[str, Array]) -> int:
-    """Return the samples of a run: 1 where the batch is not free throughout."""
-    outside = (*program.inputs, *program.outputs)
-    if not all(info.shape and isinstance(info.shape[0], str) for info in outside):
-        return 1
-    counts = {len(feeds[info.name]) for info in program.inputs}
+def _batch(feeds: Mapping[str, Array]) -> int:
+    """Return the samples of a run: 1 where inputs have different numbers of them."""
+    counts = {len(array) for array in feeds.values()}
     return counts.pop() if len(counts) == 1 else 1
 
 

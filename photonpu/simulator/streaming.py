@@ -237,15 +237,24 @@ def _stream(
     """
     spatial, geometry, stream, slab, start = where
     out, full, inside, coder = to
-    counts = (len(field), *slab.counts(stream.window.count(spatial)))
+    along, size = _sizes(spatial, stream, slab)
+    counts = len(field), *along
     if math.prod(counts) == 0:
         return 0.0, 0.0
-    if slab.rows:
-        start += slab.rows[0] * math.prod(counts[2:])
-    lead, size = start % TOGETHER, slab.size(padded_size(spatial, stream))
     first_row = slab.rows[0] if slab.rows else 0
+    start += first_row * math.prod(along[1:])
+    lead = start % TOGETHER
     found = addresses(counts, size, full, geometry, stream, lead, first_row, inside)
     return _through(field, found, matrix, bias[found.channel], start, receiver, out, coder)
+
+
+@lru_cache(maxsize=256)
+def _sizes(
+    spatial: tuple[int, ...], stream: Stream, slab: Slab
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the number of a slab's windows along each axis, and what it sees of the field."""
+    size = slab.size(padded_size(spatial, stream))
+    return slab.counts(stream.window.count(spatial)), size
 
 
 def _through(

@@ -175,6 +175,16 @@ def test_a_product_beyond_single_precision_is_named_where_only_meshes_read_it() 
         photonpu.Session(program, noise="ideal").run(None, {"x": images() + np.float32(9)})
 
 
+@pytest.mark.parametrize("body", [f"r = Relu(x)  y = Conv {PADDED} (r, a)", PLAIN, ALONG])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_input_that_is_no_number_is_named_whoever_finds_it(body: str, bad: float) -> None:
+    x = images()
+    x[-1, 1, -1, -1] = bad
+
+    with pytest.raises(InputError, match="^input 'x' holds NaN or infinity; clean the data first"):
+        photonpu.Session(compiled(net(body)), noise="ideal").run(None, {"x": x})
+
+
 def test_only_what_rectifying_leaves_is_reported_as_clipped() -> None:
     body = f"r = Relu(x)  p = Conv {PADDED} (r, a)"
     program = compiled(net(body, outputs="p"), QUANTISED)
@@ -204,6 +214,14 @@ def test_memory_that_is_taken_is_nobody_elses(steps: list[tuple[bool, int]]) -> 
     whole = buffers.singles((512,))
     buffers.give(whole)
     assert np.shares_memory(buffers.singles((512,)), whole)
+
+
+def test_memory_begins_at_a_line_of_the_cache() -> None:
+    buffers = Buffers(2048)
+
+    found = [buffers.singles((size,)) for size in (1, 17, 64)]
+
+    assert [array.ctypes.data % 64 for array in found] == [0, 0, 0]
 
 
 def test_what_does_not_fit_has_memory_of_its_own() -> None:
