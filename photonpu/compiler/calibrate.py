@@ -8,9 +8,10 @@ histograms where the rule of `photonpu.compiler.ranges` asks for more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,13 @@ from photonpu.errors import InputError
 from photonpu.program import Geometry, TensorInfo, windows
 from photonpu.program.tiles import Block, Reals
 
+if TYPE_CHECKING:
+    from photonpu.compiler.kernels_windows import Lines
+
 Array = NDArray[np.generic]
 Feeds = Mapping[str, Array]
+#: Gives the largest sums of tiles, as `photonpu.compiler.kernels_sums` says.
+Largest = Callable[["Lines", int, NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 
 SAMPLES = 16  # of the calibration data that are used, evenly spaced
 DRAWN = 2**26  # numbers of an input at most, where nobody gives any: drawing takes 40 bytes each
@@ -146,7 +152,9 @@ def _samples(info: TensorInfo, data: Array) -> Iterator[Array]:
         )
 
 
-def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles], rule: Rule) -> Ranges:
+def measure(
+    x: Array, geometry: Geometry, layers: Sequence[Tiles], rule: Rule, largest: Largest
+) -> Ranges:
     """Return how large inputs and partial sums are for one input tensor.
 
     Parameters
@@ -159,6 +167,8 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles], rule: Rule) -
         The tiles of each of its streams.
     rule
         Says what of it is asked for.
+    largest
+        One of the functions of `photonpu.compiler.kernels_sums`.
     """
     from photonpu.compiler import kernels_windows
 
@@ -167,29 +177,31 @@ def measure(x: Array, geometry: Geometry, layers: Sequence[Tiles], rule: Rule) -
     sums = []
     for stream, tiles in zip(geometry.streams, layers, strict=True):
         chosen, thinned = windows.thinned(form, stream, VECTORS)
-        vectors = kernels_windows.vectors(chosen, geometry, thinned)
+        lines = kernels_windows.lines(chosen, thinned)
         if rule.counts or rule.per == "row":
+            vectors = kernels_windows.gathered(lines, geometry.groups)
             sums.append(_sums(vectors, tiles, rule))
         else:
-            sums.append(Spread(largest_sums(vectors, tiles)))
+            sums.append(Spread(largest_sums(lines, geometry.groups, tiles, largest)))
     whole = np.ascontiguousarray(single).reshape(1, -1)
     return Ranges(Spread.of(whole, np.array([0, 1]), rule.counts), tuple(sums))
 
 
-def largest_sums(vectors: NDArray[np.float32], tiles: Tiles) -> NDArray[np.float64]:
-    """Return the largest absolute output of each tile over some vectors."""
-    if not (vectors.size and len(tiles.places)):
+def largest_sums(lines: Lines, groups: int, tiles: Tiles, largest: Largest) -> NDArray[np.float64]:
+    """Return the largest absolute output of each tile over some vectors of a product's groups."""
+    if not (lines.at.size and len(tiles.places)):
         return np.zeros(len(tiles.places))
-    from photonpu.compiler import kernels_sums
+    from photonpu.compiler import kernels_windows
 
     numbers = np.fromiter(chain.from_iterable(tiles.places), np.int64).reshape(-1, 4)
     _, column, rows, columns = numbers.T
     places = np.stack([column, columns, rows], axis=1)
-    arguments = vectors, tiles.numbers.astype(np.float32, copy=False), places
-    largest = kernels_sums.largest_sums(*arguments)
-    if not np.isfinite(largest).all():
-        largest = reference_ranges.largest_sums(*arguments)
-    return largest.astype(np.float64)
+    matrices = tiles.numbers.astype(np.float32, copy=False)
+    found = largest(lines, groups, matrices, places)
+    if not np.isfinite(found).all():
+        vectors = kernels_windows.gathered(lines, groups)
+        found = reference_ranges.largest_sums(vectors, matrices, places)
+    return found.astype(np.float64)
 
 
 def _sharing(tiles: Tiles) -> list[list[int]]:

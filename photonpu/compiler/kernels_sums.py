@@ -1,7 +1,8 @@
 """The largest partial sums of tiles; `photonpu.compiler.reference_ranges` says what they are.
 
 Sixteen rows of a tile are one vector, and six vectors of inputs meet it while it is in a register:
-as many sums as the registers of AVX2 hold. Each is added up input by input.
+as many sums as the registers of AVX2 hold. Each is added up input by input. Inputs are gathered
+from what windows see just before they are used; all of them together may be larger than the cache.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from photonpu.compiler.kernels_windows import Lines
 from photonpu.jit import jit
 from photonpu.simd import (
     LANES,
@@ -28,7 +30,6 @@ Longs = NDArray[np.int64]
 _CONTRACT = frozenset({"contract"})
 _TOGETHER = 6  # inputs whose sums are in registers at once
 _NEAR = 8 * _TOGETHER  # inputs that stay in the cache while tiles pass
-_PART = 512  # inputs, at least, that one thread takes at a time
 
 
 @jit(fastmath=_CONTRACT, forceinline=True)
@@ -82,35 +83,60 @@ def _panels(numbers: Singles, width: int, panels: Singles) -> None:
             panels[begin + k * LANES] = numbers[row, k]
 
 
-@jit(fastmath=_CONTRACT)
-def _part(
-    vectors: Singles,
-    span: tuple[int, int],
-    numbers: Singles,
-    members: Longs,
-    places: Longs,
-    largest: Singles,
+@jit()
+def _gather(
+    lines: Lines, each: int, span: tuple[int, int], place: tuple[int, int], found: Singles
 ) -> None:
-    """Fill in the largest sums of tiles that read the same inputs over a span of the vectors."""
-    ports, pitch = numbers.shape[1], vectors.shape[1]
+    """Copy columns of a span of the vectors; `place` is the first of these columns, and how many.
+
+    Columns go by group, tap, and channel of the group, which has `each` of them.
+    """
+    taps, channels, put = lines.at.shape[1], lines.pixels.shape[1], 0
+    pixels = lines.pixels.reshape(-1)
+    while put < place[1]:
+        column = place[0] + put
+        tap, channel = column // each % taps, column % each
+        begin = column // (each * taps) * each + channel
+        run = min(each - channel, place[1] - put)
+        for v in range(span[1] - span[0]):
+            source = lines.at[span[0] + v, tap] * channels + begin
+            target = v * place[1] + put
+            k = 0
+            while k + LANES <= run:
+                store(found, target + k, load_singles(lines.pixels, source + k))
+                k += LANES
+            while k < run:
+                found[target + k] = pixels[source + k]
+                k += 1
+        put += run
+
+
+@jit(fastmath=_CONTRACT)
+def _members(
+    lines: Lines, each: int, numbers: Singles, members: Longs, places: Longs, largest: Singles
+) -> None:
+    """Fill in the largest sums of tiles that read the same inputs."""
+    ports, count = numbers.shape[1], len(lines.at)
     column, width = places[members[0], 0], places[members[0], 1]
     sixteens = -(-ports // LANES)
     panels = np.zeros((members.size, sixteens * LANES * ports), np.float32)
     peaks = np.zeros((members.size, 2 * LANES), np.float32)
     for m in range(members.size):
         _panels(numbers[members[m]], width, panels[m])
-    start = address(vectors) + 4 * column
-    for first in range(span[0], span[1], _NEAR):
-        last = min(first + _NEAR, span[1])
+    near = np.empty(_NEAR * width, np.float32)
+    for first in range(0, count, _NEAR):
+        last = min(first + _NEAR, count)
+        _gather(lines, each, (first, last), (column, width), near)
+        start = address(near)
         for m in range(members.size):
             for sixteen in range(-(-places[members[m], 2] // LANES)):
                 panel = address(panels[m]) + 4 * sixteen * LANES * ports
-                v = first
-                while v + _TOGETHER <= last:
-                    _six(start + 4 * v * pitch, pitch, width, panel, peaks[m])
+                v = 0
+                while v + _TOGETHER <= last - first:
+                    _six(start + 4 * v * width, width, width, panel, peaks[m])
                     v += _TOGETHER
-                while v < last:
-                    _one(start + 4 * v * pitch, width, panel, peaks[m])
+                while v < last - first:
+                    _one(start + 4 * v * width, width, panel, peaks[m])
                     v += 1
     for m in range(members.size):
         found, wrong = np.float32(0.0), np.float32(0.0)
@@ -122,28 +148,57 @@ def _part(
 
 @jit(parallel=True, fastmath=_CONTRACT)
 def _all(
-    vectors: Singles,
-    numbers: Singles,
-    order: Longs,
-    starts: Longs,
-    places: Longs,
-    parts: int,
+    lines: Lines, each: int, numbers: Singles, order: Longs, starts: Longs, places: Longs
 ) -> Singles:
-    """Return the largest sums over each of several parts of the vectors."""
-    count, groups = len(vectors), starts.size - 1
-    largest = np.zeros((parts, len(numbers)), np.float32)
-    for task in prange(parts * groups):
-        part, group = task // groups, task % groups
-        span = part * count // parts, (part + 1) * count // parts
+    """Return the largest sums of all tiles."""
+    largest = np.zeros(len(numbers), np.float32)
+    for group in prange(starts.size - 1):
         members = order[starts[group] : starts[group + 1]]
-        _part(vectors, span, numbers, members, places, largest[part])
+        _members(lines, each, numbers, members, places, largest)
     return largest
 
 
-def largest_sums(vectors: Singles, numbers: Singles, places: Longs) -> Singles:
-    """Compute `photonpu.compiler.reference_ranges.largest_sums`; NaN where a sum is not finite."""
+@jit(fastmath=_CONTRACT)
+def _all_alone(
+    lines: Lines, each: int, numbers: Singles, order: Longs, starts: Longs, places: Longs
+) -> Singles:
+    """Do what `_all` does, on the thread that calls it."""
+    largest = np.zeros(len(numbers), np.float32)
+    for group in range(starts.size - 1):
+        members = order[starts[group] : starts[group + 1]]
+        _members(lines, each, numbers, members, places, largest)
+    return largest
+
+
+def largest_sums(lines: Lines, groups: int, numbers: Singles, places: Longs) -> Singles:
+    """Compute `photonpu.compiler.reference_ranges.largest_sums` of what windows see.
+
+    Parameters
+    ----------
+    lines
+        What they see.
+    groups
+        Of the product: `photonpu.compiler.kernels_windows.gathered` says what its vectors are.
+    numbers, places
+        As there.
+
+    Returns
+    -------
+    ndarray
+        (T,); NaN where a sum is not finite.
+    """
+    each = lines.pixels.shape[1] // groups
+    return np.asarray(_all(lines, each, numbers, *_sharing(places), places))
+
+
+def largest_sums_alone(lines: Lines, groups: int, numbers: Singles, places: Longs) -> Singles:
+    """Compute `largest_sums` on the thread that calls it; several may at the same time."""
+    each = lines.pixels.shape[1] // groups
+    return np.asarray(_all_alone(lines, each, numbers, *_sharing(places), places))
+
+
+def _sharing(places: Longs) -> tuple[Longs, Longs]:
+    """Return tiles in the order of their inputs, and where those begin that read the same."""
     order = np.lexsort((places[:, 1], places[:, 0]))
     fresh = np.any(np.diff(places[order, :2], axis=0, prepend=-1), axis=1)
-    starts = np.append(np.flatnonzero(fresh), len(order))
-    parts = max(1, len(vectors) // _PART)
-    return np.asarray(_all(vectors, numbers, order, starts, places, parts).max(axis=0))
+    return order, np.append(np.flatnonzero(fresh), len(order))

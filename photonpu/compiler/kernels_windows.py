@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
@@ -14,77 +14,87 @@ from photonpu.program.geometry import Geometry, Stream, Window
 Singles = NDArray[np.float32]
 Longs = NDArray[np.int64]
 
-_TOGETHER = 8  # channels, whose lines may all have one place in the cache
-_PART = 64  # windows, or pixels, that one thread takes at a time
-_RUN = 16  # channels that are one line of the cache when they lie together
+_PIXELS = 16  # that are one line of the cache before they are turned,
+_CHANNELS = 16  # and channels that are one line after it
 
 
-@jit(parallel=True)
-def _gather(field: Singles, at: Longs, groups: int, found: Singles) -> None:
-    """Copy pixels `at` (windows, taps) of (batch, channels, pixels) where they are 0 or more."""
-    batch, channels, pixels = field.shape
-    count, taps = at.shape
-    each, parts = channels // groups, -(-count // _PART)
-    numbers, target = field.reshape(-1), found.reshape(-1)
-    for task in prange(batch * parts):
-        entry, begin = task // parts, task % parts * _PART
-        for first in range(0, channels, _TOGETHER):
-            for window in range(begin, min(begin + _PART, count)):
-                row = (entry * count + window) * channels * taps
-                for channel in range(first, min(first + _TOGETHER, channels)):
-                    source = (entry * channels + channel) * pixels
-                    column = row + channel // each * each * taps + channel % each
-                    for tap in range(taps):
-                        pixel = at[window, tap]
-                        if pixel >= 0:
-                            target[np.uint64(column)] = numbers[np.uint64(source + pixel)]
-                        column += each
+class Lines(NamedTuple):
+    """What windows see, the channels of a pixel together.
+
+    Attributes
+    ----------
+    pixels
+        (P + 1, channels) the pixels that are seen, of all entries of a batch, and zeros.
+    at
+        (windows, taps) which of them each tap of each window sees.
+    """
+
+    pixels: Singles
+    at: Longs
 
 
-@jit(parallel=True)
-def _turned(field: Singles) -> Singles:
-    """Return (batch, pixels, channels) of (batch, channels, pixels)."""
-    batch, channels, pixels = field.shape
-    turned = np.empty((batch, pixels, channels), np.float32)
-    parts = -(-pixels // _PART)
-    for task in prange(batch * parts):
-        entry, begin = task // parts, task % parts * _PART
-        for first in range(0, channels, _RUN):
-            for pixel in range(begin, min(begin + _PART, pixels)):
-                for channel in range(first, min(first + _RUN, channels)):
-                    turned[entry, pixel, channel] = field[entry, channel, pixel]
-    return turned
+@jit()
+def _turn(field: Singles, chosen: Longs, pixels: Singles) -> None:
+    """Fill in `chosen` ones of (batch, channels, pixels), and zeros behind all."""
+    batch, channels, _ = field.shape
+    count = chosen.size
+    for entry in range(batch):
+        for begin in range(0, count, _PIXELS):
+            for first in range(0, channels, _CHANNELS):
+                for index in range(begin, min(begin + _PIXELS, count)):
+                    row, pixel = entry * count + index, chosen[index]
+                    for channel in range(first, min(first + _CHANNELS, channels)):
+                        pixels[row, channel] = field[entry, channel, pixel]
+    pixels[batch * count] = 0.0
 
 
-@jit(parallel=True)
-def _gather_runs(turned: Singles, at: Longs, groups: int, found: Singles) -> None:
-    """Do what `_gather` does with (batch, pixels, channels), a run of channels at a time."""
-    batch, _, channels = turned.shape
-    count, taps = at.shape
-    each = channels // groups
-    for task in prange(batch * count):
-        entry, window = task // count, task % count
+@jit()
+def _gather(lines: Lines, groups: int, found: Singles) -> None:
+    """Fill in vectors, whose columns go by group, tap, and channel of the group."""
+    each = lines.pixels.shape[1] // groups
+    windows, taps = lines.at.shape
+    for window in range(windows):
         for tap in range(taps):
-            if at[window, tap] >= 0:
-                run = turned[entry, at[window, tap]]
-                for group in range(groups):
-                    column = (group * taps + tap) * each
-                    found[task, column : column + each] = run[group * each : (group + 1) * each]
+            run = lines.pixels[lines.at[window, tap]]
+            for group in range(groups):
+                column = (group * taps + tap) * each
+                found[window, column : column + each] = run[group * each : (group + 1) * each]
+
+
+def lines(form: Singles, stream: Stream) -> Lines:
+    """Bring together the channels of what the windows of a stream see, and no more.
+
+    Parameters
+    ----------
+    form
+        (batch, channels, *spatial), as `photonpu.program.windows.channels_form` gives it.
+    stream
+        One of a product's.
+    """
+    at = _pixels(stream.window, form.shape[2:])
+    batch, channels, count = *form.shape[:2], math.prod(form.shape[2:])
+    inside = at >= 0
+    if at.size > count:
+        chosen, place = np.arange(count), at
+    else:
+        chosen, place = at[inside], np.cumsum(inside).reshape(at.shape) - 1
+    pixels = np.empty((batch * chosen.size + 1, channels), np.float32)
+    _turn(np.ascontiguousarray(form).reshape(batch, channels, count), chosen, pixels)
+    starts = chosen.size * np.arange(batch)[:, None, None]
+    seen = np.where(inside, place + starts, len(pixels) - 1)
+    return Lines(pixels, seen.reshape(batch * len(at), at.shape[1]))
+
+
+def gathered(lines: Lines, groups: int) -> Singles:
+    """Return the vectors, (windows, columns), of a product of so many groups."""
+    found = np.empty((len(lines.at), lines.pixels.shape[1] * lines.at.shape[1]), np.float32)
+    _gather(lines, groups, found)
+    return found
 
 
 def vectors(form: Singles, geometry: Geometry, stream: Stream) -> Singles:
-    """Compute `photonpu.program.windows.vectors`, reading what the windows see and no more.
-
-    Where each pixel is seen more than once, channels are brought together first.
-    """
-    at = _pixels(stream.window, form.shape[2:])
-    field = np.ascontiguousarray(form).reshape(*form.shape[:2], math.prod(form.shape[2:]))
-    found = np.zeros((len(form) * len(at), form.shape[1] * at.shape[1]), np.float32)
-    if form.size and at.size > field.shape[2]:
-        _gather_runs(_turned(field), at, geometry.groups, found)
-    elif form.size:
-        _gather(field, at, geometry.groups, found)
-    return found
+    """Compute `photonpu.program.windows.vectors`, reading what the windows see and no more."""
+    return gathered(lines(form, stream), geometry.groups)
 
 
 def _pixels(window: Window, spatial: tuple[int, ...]) -> Longs:

@@ -19,9 +19,10 @@ from photonpu.compiler.choice import EVERYTHING, Choice
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import MatrixProduct
 from photonpu.compiler.lowerings.dense import LAST
+from photonpu.compiler.measuring import Observed, observe
 from photonpu.compiler.operations import PRODUCTS
 from photonpu.compiler.pipeline import Array, work
-from photonpu.compiler.placement import Observed, observe, placed
+from photonpu.compiler.placement import placed
 from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.remedies import remedy
 from photonpu.errors import InputError, ModelError

@@ -29,7 +29,8 @@ from photonpu.compiler.calibrate import Ranges
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node, from_model
 from photonpu.compiler.meanwhile import both
-from photonpu.compiler.placement import Layer, Observed
+from photonpu.compiler.measuring import Observed
+from photonpu.compiler.placement import Layer
 from photonpu.compiler.ranges import Rule, adc_ranges, input_range_of
 from photonpu.compiler.untrusted.checked import Checked
 from photonpu.compiler.untrusted.limits import DEFAULT, Limits

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonpu.compiler import activations, calibrate, passes
+from photonpu.compiler import activations, passes
 from photonpu.compiler.activations import ActivationProduct, FactorRanges
 from photonpu.compiler.batches import truly_free
 from photonpu.compiler.calibrate import Feeds, Ranges, Tiles
 from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
-from photonpu.compiler.meanwhile import ahead
+from photonpu.compiler.meanwhile import Aside
+from photonpu.compiler.measuring import Observed, Run, beside, in_turn, observe
 from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.ranges import Rule
 from photonpu.hardware import Machine
-from photonpu.program.tiles import Banking, cut, one_blas_thread
+from photonpu.program.tiles import Banking, cut
 
 Array = NDArray[np.generic]
 
@@ -41,13 +43,6 @@ class Factors:
 
     node: Node
     product: ActivationProduct
-
-
-class Observed(NamedTuple):
-    """What one run of the float network shows: every tensor's shape and type."""
-
-    shapes: Mapping[str, tuple[int, ...]]
-    dtypes: Mapping[str, np.dtype[np.generic]]
 
 
 class Seen(NamedTuple):
@@ -90,8 +85,8 @@ def see(
 ) -> Seen:
     """Run the float network, place its nodes, and measure; its tensors are gone afterwards.
 
-    Where shapes follow without a run, onnxruntime is asked for no more than what is measured, and
-    phases are made beside it. `held_bytes` is as for `Profiler`.
+    Where shapes follow without a run, onnxruntime is asked for no more than what is measured; where
+    memory allows it, phases are made meanwhile. `held_bytes` is as for `Profiler`.
     """
     network = Profiler(graph, held_bytes)
     foretold = network.foretold(samples[0])
@@ -106,49 +101,43 @@ def see(
             {name: told.dtype for name, told in foretold.items()},
         )
     graph, held_batch = truly_free(graph, network, samples[0])
-    layers, products = lowered(graph, machine, observed, choice, kept)
-    streams = [(part.places, part.numbers) for layer in layers for part in layer.tiles]
-    banking = Banking(streams, machine.mesh.ports, machine.mesh.topology, machine.cores)
-    wanted: Collection[str] | None = None
-    again = samples if network.lean or foretold is not None else samples[1:]
+    wanted = None if foretold is None else _wanted(graph, kept)
+    runs = deque[Run](partial(network.run, sample, wanted) for sample in samples)
+    with Aside() as aside:
+        if foretold is None and not network.lean:
+            runs[0] = lambda: first
+        elif network.light:
+            runs[0] = aside.start(partial(_run, runs[0])).result
+        layers, products = lowered(graph, machine, observed, choice, kept)
+        streams = [(part.places, part.numbers) for layer in layers for part in layer.tiles]
+        banking = Banking(streams, machine.mesh.ports, machine.mesh.topology, machine.cores)
+        asked = layers, products, runs, machine, rule
+        found = beside(*asked, aside, banking.step) if network.light else in_turn(*asked)
     if foretold is not None:
-        wanted = {*graph.output_names, *(layer.product.input for layer in layers)}
-        wanted |= {name for pair in products for name in (pair.product.left, pair.product.right)}
-    runs = _runs(network, again, wanted, banking)
-    if foretold is not None:
-        first = tuple(next(runs))
-        observed = corrected(observed, first)
-    found = measured(layers, products, chain([] if network.lean else [first], runs), machine, rule)
-    return Seen(graph, held_batch, observed, layers, products, banking, *found)
+        observed = corrected(observed, found.shown)
+    ranges, factor_ranges = found.ranges, found.factor_ranges
+    return Seen(graph, held_batch, observed, layers, products, banking, ranges, factor_ranges)
 
 
-def _runs(
-    network: Profiler, samples: Sequence[Feeds], wanted: Collection[str] | None, banking: Banking
-) -> Iterator[Iterable[tuple[str, Array]]]:
-    """Run the network on samples one by one; where memory allows it, phases are made meanwhile."""
-    if not network.light:
-        return (network.run(sample, wanted) for sample in samples)
-    return ahead(lambda sample: tuple(network.run(sample, wanted)), samples, banking.step)
+def _wanted(graph: Graph, kept: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of tensors that are measured if all nodes that may be are on the mesh."""
+    read = {
+        name
+        for node in graph.nodes
+        if node.op in LOWERINGS and not node.domain and node.name not in kept
+        for name in node.inputs
+    }
+    return graph.output_names | read
 
 
-def corrected(foretold: Observed, values: Iterable[tuple[str, object]]) -> Observed:
+def _run(run: Run) -> Iterable[tuple[str, Array]]:
+    """Run the network to its end."""
+    return tuple(run())
+
+
+def corrected(foretold: Observed, shown: Observed) -> Observed:
     """Return what was foretold, but what a run showed where there is something of it."""
-    shown = dict(values)
-    seen = observe(shown.items())
-    kept = foretold.shapes.keys() - shown.keys()
-    return Observed(
-        {name: foretold.shapes[name] for name in kept} | dict(seen.shapes),
-        {name: foretold.dtypes[name] for name in kept} | dict(seen.dtypes),
-    )
-
-
-def observe(values: Iterable[tuple[str, object]]) -> Observed:
-    """Note the shape and type of every tensor of a run; sequences and the like have neither."""
-    shapes, dtypes = {}, {}
-    for name, value in values:
-        if isinstance(value, np.ndarray | np.generic):
-            shapes[name], dtypes[name] = value.shape, value.dtype
-    return Observed(shapes, dtypes)
+    return Observed({**foretold.shapes, **shown.shapes}, {**foretold.dtypes, **shown.dtypes})
 
 
 def placed(
@@ -198,37 +187,3 @@ def lowered(
         elif isinstance(product, ActivationProduct):
             products.append(Factors(node, product))
     return layers, products
-
-
-def measured(
-    layers: list[Layer],
-    products: list[Factors],
-    runs: Iterable[Iterable[tuple[str, Array]]],
-    machine: Machine,
-    rule: Rule,
-) -> tuple[dict[str, Ranges], dict[str, FactorRanges]]:
-    """Return what the ranges of each product depend on, over all runs of the float network.
-
-    A run gives its tensors one by one; none is held that no product waits for.
-    """
-    ranges: dict[str, Ranges] = {}
-    factor_ranges: dict[str, FactorRanges] = {}
-    for run in runs:
-        held: dict[str, Array] = {}
-        waiting = [(pair, {pair.product.left, pair.product.right}) for pair in products]
-        for name, value in run:
-            for layer in layers:
-                if layer.product.input == name:
-                    with one_blas_thread():
-                        found = calibrate.measure(value, layer.product.geometry, layer.tiles, rule)
-                    ranges[layer.node.name] = calibrate.widen(ranges.get(layer.node.name), found)
-            for pair, names in waiting:
-                if name in names:
-                    held[name] = value
-                    if names <= held.keys():
-                        factor_ranges[pair.node.name] = activations.measure(
-                            pair.product, held, machine, rule, factor_ranges.get(pair.node.name)
-                        )
-            open_names = {n for _, names in waiting if not names <= held.keys() for n in names}
-            held = {n: v for n, v in held.items() if n in open_names}
-    return ranges, factor_ranges

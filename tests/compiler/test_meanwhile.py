@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 from onnx import helper
 
 import photonpu
-from photonpu.compiler.meanwhile import ahead, both
+from photonpu.compiler.meanwhile import Aside, Task, both
 from photonpu.hardware import Machine
 from tests.compiler.networks import network, numbers
 
@@ -26,9 +29,19 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     numba.set_num_threads(before)
 
 
-def test_results_come_in_the_order_of_their_values(threads: int) -> None:
-    assert list(ahead(lambda value: 2 * value, range(9), lambda: False)) == list(range(0, 18, 2))
+def test_each_task_gives_its_result_whoever_runs_it(threads: int) -> None:
+    with Aside() as aside:
+        tasks = [aside.start(partial(int, str(value))) for value in range(9)]
+        assert [aside.result(task, lambda: False) for task in tasks] == list(range(9))
     assert numba.get_num_threads() == threads
+
+
+def test_a_task_may_start_others_and_wait_for_those_before_it(threads: int) -> None:
+    with Aside() as aside:
+        first = aside.start(lambda: 1)
+        second = aside.start(lambda: [first.result(), aside.start(lambda: 2)])
+        one, two = aside.result(second, lambda: False)
+        assert (one, aside.result(two, lambda: False)) == (1, 2)  # type: ignore[arg-type]
 
 
 def test_steps_are_taken_while_a_result_is_waited_for() -> None:
@@ -40,21 +53,38 @@ def test_steps_are_taken_while_a_result_is_waited_for() -> None:
         taken.set()
         return True
 
-    assert list(ahead(lambda value: taken.wait(60), [0], step)) == [True]
+    with Aside() as aside:
+        assert aside.result(aside.start(lambda: taken.wait(60)), step)
 
 
 @pytest.mark.parametrize("threads", [1], indirect=True)
-def test_one_thread_takes_no_steps(threads: int) -> None:
+def test_one_thread_takes_no_steps_and_starts_a_task_when_it_is_asked_for(threads: int) -> None:
     assert threads == 1
-    assert list(ahead(str, [1, 2], lambda: pytest.fail("a step"))) == ["1", "2"]
+    ran: list[int] = []
+    with Aside() as aside:
+        tasks = [aside.start(partial(ran.append, value)) for value in range(2)]
+        assert not ran
+        aside.result(tasks[1], lambda: pytest.fail("a step"))
+    assert ran == [1]
+
+
+def test_a_task_runs_once_and_lets_go_of_what_it_held() -> None:
+    held = np.zeros(3)
+    task = Task(held.sum)
+    gone = weakref.ref(held)
+    del held
+
+    assert (task.take(), task.take()) == (True, False)
+    assert task.result() == 0.0
+    assert gone() is None
 
 
 def test_an_error_of_either_side_is_handed_on(threads: int) -> None:
-    def wrong(value: object = None) -> int:
+    def wrong() -> int:
         raise ValueError("wrong")
 
-    with pytest.raises(ValueError, match="wrong"):
-        list(ahead(wrong, [1], lambda: False))
+    with Aside() as aside, pytest.raises(ValueError, match="wrong"):
+        aside.result(aside.start(wrong), lambda: False)
     for pair in ((wrong, int), (int, wrong)):
         with pytest.raises(ValueError, match="wrong"):
             both(*pair)

@@ -16,6 +16,7 @@ from scipy.special import ndtri
 
 import photonpu
 from photonpu.compiler import calibrate, kernels_ranges, kernels_sums, reference_ranges
+from photonpu.compiler.kernels_windows import Lines, gathered
 from photonpu.compiler.ranges import METHODS, Converter, Rule, Wanted, ranges
 from photonpu.compiler.spread import BINS, OCTAVES, Spread, begins_of
 from photonpu.errors import InputError
@@ -114,11 +115,39 @@ def tiled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return vectors.astype(np.float32), numbers, places
 
 
+def alone(vectors: np.ndarray) -> Lines:
+    """Let each vector be a window of one pixel."""
+    pixels = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
+    return Lines(pixels, np.arange(len(vectors))[:, None])
+
+
+LARGEST = (kernels_sums.largest_sums, kernels_sums.largest_sums_alone)
+
+
 @given(tiled())
 def test_largest_sums_agree_with_their_reference(
     case: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    npt.assert_array_equal(kernels_sums.largest_sums(*case), reference_ranges.largest_sums(*case))
+    expected = reference_ranges.largest_sums(*case)
+    for largest in LARGEST:
+        npt.assert_array_equal(largest(alone(case[0]), 1, *case[1:]), expected)
+
+
+@given(tiled(), st.sampled_from([(1, 1), (1, 9), (2, 4), (3, 1)]))
+def test_largest_sums_of_windows_are_those_of_their_vectors(
+    case: tuple[np.ndarray, np.ndarray, np.ndarray], form: tuple[int, int]
+) -> None:
+    groups, taps = form
+    vectors, numbers, places = case
+    channels = groups * -(-vectors.shape[1] // (groups * taps))
+    generator = np.random.default_rng(len(vectors))
+    pixels = generator.integers(-50, 50, (50, channels)).astype(np.float32)
+    lines = Lines(pixels, generator.integers(0, 50, (len(vectors), taps)))
+
+    expected = reference_ranges.largest_sums(gathered(lines, groups), numbers, places)
+
+    for largest in LARGEST:
+        npt.assert_array_equal(largest(lines, groups, numbers, places), expected)
 
 
 @pytest.mark.parametrize("wrong", [np.inf, np.nan])
@@ -127,9 +156,9 @@ def test_a_sum_that_is_not_finite_shows(wrong: float) -> None:
     tiles = calibrate.Tiles(places, np.ones((3, 2, 2), np.float32))
     vectors = np.array([[1, wrong, 1, 2]], np.float32)
 
-    found = calibrate.largest_sums(vectors, tiles)
-
-    npt.assert_array_equal(found, [wrong, wrong, 3])
+    for largest in LARGEST:
+        found = calibrate.largest_sums(alone(vectors), 1, tiles, largest)
+        npt.assert_array_equal(found, [wrong, wrong, 3])
 
 
 @given(st.permutations(range(6)), st.integers(1, 3))

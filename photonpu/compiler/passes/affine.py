@@ -188,7 +188,9 @@ def _into_product_behind(graph: Graph, node: Node, affine: Affine) -> Graph | No
 
 def _times(matrix: Array, factors: Array) -> Array:
     """Multiply in double precision, and round once to the type of the matrix."""
-    return np.multiply(matrix, factors, out=np.empty_like(matrix))
+    product = np.multiply(matrix, factors, out=np.empty_like(matrix))
+    product.flags.writeable = False  # so that nobody need copy it
+    return product
 
 
 def _moved(

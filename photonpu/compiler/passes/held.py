@@ -180,7 +180,9 @@ def changed(graph: Graph, product: Held, output: str, *, new_weight: bool = True
         outputs=(output,),
         attributes=MappingProxyType(attributes),
     )
-    constants = {name: read_only(value.astype(old.dtype)) for name, value in numbers.items()}
+    constants = {
+        name: read_only(value.astype(old.dtype, copy=False)) for name, value in numbers.items()
+    }
     return replace(
         graph,
         nodes=tuple(new if other is node else other for other in graph.nodes),
