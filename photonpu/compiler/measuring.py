@@ -33,19 +33,20 @@ class Observed(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, np.dtype[np.generic]]
 
+    def note(self, name: str, value: object) -> bool:
+        """Add what one tensor shows; return whether it shows anything."""
+        if not isinstance(value, np.ndarray | np.generic):
+            return False
+        self.shapes[name], self.dtypes[name] = value.shape, value.dtype
+        return True
+
 
 def observe(values: Iterable[tuple[str, object]]) -> Observed:
     """Note the shape and type of every tensor of a run; sequences and the like have neither."""
     found = Observed({}, {})
     for name, value in values:
-        _note(name, value, found)
+        found.note(name, value)
     return found
-
-
-def _note(name: str, value: object, found: Observed) -> None:
-    """Add what one tensor shows."""
-    if isinstance(value, np.ndarray | np.generic):
-        found.shapes[name], found.dtypes[name] = value.shape, value.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,14 @@ class Measured:
         Of products with constant matrices, and of those of two activations.
     shown
         The tensors of the first run.
+    empty
+        Names for which it gave none.
     """
 
     ranges: dict[str, Ranges] = field(default_factory=dict)
     factor_ranges: dict[str, FactorRanges] = field(default_factory=dict)
     shown: Observed = field(default_factory=lambda: Observed({}, {}))
+    empty: set[str] = field(default_factory=set)
 
     def widen(self, layer: Layer, found: Ranges) -> None:
         """Let the ranges of a product hold what one more run found."""
@@ -93,8 +97,8 @@ def in_turn(
         held: dict[str, Array] = {}
         waiting = [(pair, {pair.product.left, pair.product.right}) for pair in products]
         for name, value in run():
-            if number == 0:
-                _note(name, value, found.shown)
+            if number == 0 and not found.shown.note(name, value):
+                found.empty.add(name)
             for layer in layers:
                 if layer.product.input == name:
                     with one_blas_thread():
@@ -141,8 +145,8 @@ def beside(
             if not looks:
                 return found
             look = aside.result(looks.popleft(), step)
-            if not found.ranges:
-                found = replace(found, shown=look.shown)
+            if not found.shown.shapes:
+                found = replace(found, shown=look.shown, empty=look.empty)
             for layer, task in zip(layers, look.tasks, strict=True):
                 found.widen(layer, aside.result(task, step))
             for pair in products:
@@ -153,6 +157,7 @@ class _Look(NamedTuple):
     """What one run shows, the tasks that measure it for each layer, and the factors in it."""
 
     shown: Observed
+    empty: set[str]
     tasks: list[Task[Ranges]]
     factors: dict[str, Array]
 
@@ -169,7 +174,9 @@ def _look(
         for layer in layers
     ]
     names = {name for pair in products for name in (pair.product.left, pair.product.right)}
-    return _Look(observe(values.items()), tasks, {name: values[name] for name in names})
+    shown = observe(values.items())
+    empty = values.keys() - shown.shapes.keys()
+    return _Look(shown, empty, tasks, {name: values[name] for name in names})
 
 
 def _measure(layer: Layer, value: Array, rule: Rule, largest: calibrate.Largest) -> Ranges:

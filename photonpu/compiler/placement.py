@@ -19,7 +19,7 @@ from photonpu.compiler.choice import Choice
 from photonpu.compiler.graph import Graph, Node
 from photonpu.compiler.lowerings import LOWERINGS, MatrixProduct, lower
 from photonpu.compiler.meanwhile import Aside
-from photonpu.compiler.measuring import Observed, Run, beside, in_turn, observe
+from photonpu.compiler.measuring import Measured, Observed, Run, beside, in_turn, observe
 from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.ranges import Rule
 from photonpu.hardware import Machine
@@ -114,7 +114,7 @@ def see(
         asked = layers, products, runs, machine, rule
         found = beside(*asked, aside, banking.step) if network.light else in_turn(*asked)
     if foretold is not None:
-        observed = corrected(observed, found.shown)
+        observed = corrected(observed, found)
     ranges, factor_ranges = found.ranges, found.factor_ranges
     return Seen(graph, held_batch, observed, layers, products, banking, ranges, factor_ranges)
 
@@ -135,9 +135,12 @@ def _run(run: Run) -> Iterable[tuple[str, Array]]:
     return tuple(run())
 
 
-def corrected(foretold: Observed, shown: Observed) -> Observed:
-    """Return what was foretold, but what a run showed where there is something of it."""
-    return Observed({**foretold.shapes, **shown.shapes}, {**foretold.dtypes, **shown.dtypes})
+def corrected(foretold: Observed, found: Measured) -> Observed:
+    """Return what was foretold, or a run showed, where it did; nothing of what it left empty."""
+    shapes, dtypes = {**foretold.shapes}, {**foretold.dtypes}
+    for name in found.empty & shapes.keys():
+        del shapes[name], dtypes[name]
+    return Observed({**shapes, **found.shown.shapes}, {**dtypes, **found.shown.dtypes})
 
 
 def placed(

@@ -16,14 +16,16 @@ from threadpoolctl import ThreadpoolController
 
 from photonpu import mesh
 from photonpu.errors import PhotonpuWarning
+from photonpu.mesh.values import fixed
 from photonpu.program.values import Floats, Ints, TileBank
 
 _LARGEST = 128  # ports: above, LAPACK's blocks pay
 _SVD_THREADS = 2
-_SVD_CHUNK = 32
+_SVD_CHUNK = 16
 _PHASE_CHUNK = 256
-_CHUNK = 64  # tiles that are factored at once: their factors stay in the cache's reach
-_CHUNK_ELEMENTS = _CHUNK * 64 * 64  # of more tiles, if they are small
+_CHUNK = 16  # tiles that a thread factors at a time: their factors stay in the cache's reach
+_LEAST, _MOST = 32, 256  # of all threads together
+_SIDE = 64  # ports of these tiles; of smaller ones there are more
 
 Reals = NDArray[np.floating]
 Angles = tuple[Floats, Floats, Floats]
@@ -267,7 +269,7 @@ class Banking:
         self._attenuator = np.empty((count, ports))
         self._scale, self._widest = np.empty(count), np.empty(count)
         self._missed = np.zeros(2)
-        self._chunks = _chunks([numbers for _, numbers in streams], ports)
+        self._chunks = _chunks([numbers for _, numbers in streams], _together(ports))
 
     def step(self) -> bool:
         """Make the phases of the next chunk; return whether there was one."""
@@ -312,12 +314,19 @@ class Banking:
         )
 
 
-def _chunks(parts: Sequence[Reals], ports: int) -> Iterator[tuple[slice, Floats]]:
+def _together(ports: int) -> int:
+    """Return how many tiles all threads make at a time."""
+    import numba
+
+    most = min(max(_LEAST, _CHUNK * int(numba.get_num_threads())), _MOST)
+    return max(most, most * _SIDE**2 // ports**2)
+
+
+def _chunks(parts: Sequence[Reals], most: int) -> Iterator[tuple[slice, Floats]]:
     """Yield some matrices of all parts at a time in double precision, and their numbers.
 
     What is made of so few lies in memory that the next ones use again.
     """
-    most = max(_CHUNK, _CHUNK_ELEMENTS // ports**2)
     held: list[Reals] = []
     first = waiting = 0
     for part in parts:
@@ -354,8 +363,10 @@ def phases_of(
         _fill_real_phases(np.real(factors), topology, found)
     else:
         theta, phi, psi = (angles.reshape(2 * tiles, angles.shape[2]) for angles in found)
-        together = factors.reshape(-1, ports, ports)
-        mesh.decompose(together, topology, into=mesh.Phases(theta, phi, psi))
+        together, wanted = fixed(factors.reshape(-1, ports, ports)), mesh.Phases(theta, phi, psi)
+        made = mesh.MESHES[topology].decompose(together, wanted)
+        if made is not wanted:
+            theta[...], phi[...], psi[...] = made.theta, made.phi, made.psi
     return found
 
 

@@ -97,9 +97,9 @@ def _check_finite(node: Node, graph: Graph) -> None:
         if name not in graph.constants:
             continue
         values = graph.constants[name]
-        wrong = ~np.isfinite(values)
-        if wrong.any():
-            first = tuple(int(i) for i in np.argwhere(wrong)[0])
+        finite = np.isfinite(values)
+        if not finite.all():
+            first = tuple(int(i) for i in np.argwhere(~finite)[0])
             raise ModelError(
                 f"node '{node.name}' ({node.op}): its constant '{name}' holds {values[first]} at "
                 f"index {first} and light is finite; export the model again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,10 @@ from photonpu.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
+    from google.protobuf.descriptor import (  # type: ignore[import-untyped]
+        Descriptor,
+        FieldDescriptor,
+    )
     from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 
@@ -27,14 +32,22 @@ def check_text(message: Message, label: str) -> None:
     ModelError
         Names the field; `label` is what to call the model.
     """
-    for field, value in message.ListFields():
-        alone = isinstance(value, str | bytes) or hasattr(value, "ListFields")
+    for field in _fields(message.DESCRIPTOR):
+        value = getattr(message, field.name)
+        repeated = not isinstance(value, str | bytes) and hasattr(value, "__len__")
         if field.type == field.TYPE_MESSAGE:
-            for inner in [value] if alone else value:
-                check_text(inner, label)
-        texts = [value] if alone else value
-        if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in texts):
+            if repeated or message.HasField(field.name):
+                for inner in value if repeated else [value]:
+                    check_text(inner, label)
+        elif any(isinstance(text, bytes) for text in (value if repeated else [value])):
             raise ModelError(f"{label} is damaged: a '{field.name}' is no text; copy it again")
+
+
+@functools.cache
+def _fields(kind: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """Return the fields of a message that are text or messages: others may be large."""
+    wanted = ("TYPE_MESSAGE", "TYPE_STRING")
+    return tuple(f for f in kind.fields if f.type in [getattr(f, name) for name in wanted])
 
 
 def check_versions(proto: onnx.ModelProto, label: str) -> None:
