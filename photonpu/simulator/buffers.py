@@ -29,9 +29,12 @@ class Buffers:
         self.size = size
         lines = max(0, size) // _LINE
         self._block = np.empty((lines + 1) * _LINE // _ELEMENT, np.float32)
-        self._first = -_place(self._block) % _LINE // _ELEMENT
+        self._begin = _place(self._block)
+        self._first = -self._begin % _LINE // _ELEMENT
         self._gaps = [(0, lines)]
         self._taken: dict[int, tuple[int, int]] = {}
+        # What was taken last, and where it begins: to ask an array for that takes time.
+        self._latest: tuple[Singles, int] = self._block, self._begin
 
     def singles(self, shape: tuple[int, ...]) -> Singles:
         """Return an array, its numbers arbitrary."""
@@ -41,7 +44,8 @@ class Buffers:
                 self._gaps[index : index + 1] = [(begin + needed, end)] * (end - begin > needed)
                 first = self._first + begin * _LINE // _ELEMENT
                 array = self._block[first : first + math.prod(shape)].reshape(shape)
-                self._taken[_place(array)] = begin, begin + needed
+                self._latest = array, self._begin + first * _ELEMENT
+                self._taken[self._latest[1]] = begin, begin + needed
                 return array
         return np.empty(shape, np.float32)
 
@@ -52,7 +56,8 @@ class Buffers:
         """
         if array.base is not self._block or not array.size:
             return
-        found = self._taken.pop(_place(array), None)
+        latest, place = self._latest
+        found = self._taken.pop(place if array is latest else _place(array), None)
         if found is None:
             return
         begin, end = found

@@ -67,6 +67,8 @@ def _check_form(info: TensorInfo, value: Array) -> None:
             f"input '{info.name}' is {value.dtype}; {info.dtype} is needed: "
             f"convert it with .astype('{info.dtype}')"
         )
+    if value.shape == info.shape:
+        return
     fits = len(value.shape) == len(info.shape) and all(
         isinstance(want, str) or want == have
         for want, have in zip(info.shape, value.shape, strict=False)

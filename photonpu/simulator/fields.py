@@ -242,11 +242,10 @@ def laid_out(
     spatial = parts[0].form.shape[2:]
     if not spatial:
         return _encoded(step, parts, slab, receiver), ()
-    size = slab.size(padded_size(spatial, stream))
-    source, margin = _lines(spatial, stream, slab, size)
+    source, margin, width = _lines(spatial, stream, slab)
     field = ready(parts)
     if field is None:
-        shape = len(range(*slab.samples)), len(source), size[-1], step.geometry.in_channels
+        shape = len(range(*slab.samples)), len(source), width, step.geometry.in_channels
         field = buffers.singles(shape)
     found, begin = [], 0
     for part in parts:
@@ -291,22 +290,32 @@ def _form(part: Part) -> Singles:
     return part.form.field if isinstance(part.form, Laid) else part.form
 
 
-def _lines(
-    spatial: tuple[int, ...], stream: Stream, slab: Slab, size: tuple[int, ...]
-) -> tuple[Longs, int]:
-    """Return which lines of a tensor a slab sees, -1 for zeros, and the zeros before each."""
-    margin = stream.window.pads_begin[-1]
-    low = slab.lines[0] if slab.lines else 0
-    if len(spatial) == 1:
-        return _rows(spatial, stream), margin - low
-    lines = math.prod(size[1:-1])
-    return _rows(spatial, stream)[low * lines : (low + size[0]) * lines], margin
+def _lines(spatial: tuple[int, ...], stream: Stream, slab: Slab) -> tuple[Longs, int, int]:
+    """Return which lines of a tensor a slab sees, the zeros before each, and its width with them.
+
+    Lines of zeros alone are -1. What it returns is kept where lines are few.
+    """
+    if math.prod(spatial[:-1]) <= _KEPT_LINES:
+        return _kept_lines(spatial, stream, slab)
+    return _lines_of(padded_rows(spatial, stream), spatial, stream, slab)
+
+
+@lru_cache(maxsize=64)
+def _kept_lines(spatial: tuple[int, ...], stream: Stream, slab: Slab) -> tuple[Longs, int, int]:
+    """Return what `_lines` does."""
+    return _lines_of(_kept_rows(spatial, stream), spatial, stream, slab)
 
 
 _kept_rows = lru_cache(maxsize=64)(padded_rows)
 
 
-def _rows(spatial: tuple[int, ...], stream: Stream) -> Longs:
-    """Return `padded_rows`, kept where they are few."""
-    few = math.prod(spatial[:-1]) <= _KEPT_LINES
-    return _kept_rows(spatial, stream) if few else padded_rows(spatial, stream)
+def _lines_of(
+    rows: Longs, spatial: tuple[int, ...], stream: Stream, slab: Slab
+) -> tuple[Longs, int, int]:
+    """Return what `_lines` does, of the `padded_rows`."""
+    size, margin = slab.size(padded_size(spatial, stream)), stream.window.pads_begin[-1]
+    low = slab.lines[0] if slab.lines else 0
+    if len(spatial) == 1:
+        return rows, margin - low, size[-1]
+    lines = math.prod(size[1:-1])
+    return rows[low * lines : (low + size[0]) * lines], margin, size[-1]
