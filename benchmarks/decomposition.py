@@ -2,7 +2,7 @@
 
 ``interferometer``, Strawberry Fields, Perceval and TorchONN take part where they are installed;
 what is missing is said. For each number of threads a process of its own is started, so that every
-library in it is held to that number. Run by ``make bench``.
+library in it is held to that number; other packages are compared with one. Run by ``make bench``.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 TOPOLOGY = "clements"
 GROWTH = (16, 4, 1)  # the network's tiles are divided by these
 SLOW_PORTS = 8  # for those that take minutes at 64
+LONG_S = 10.0  # after which a package has no further turn
 TOGETHER = 256  # matrices in a batch of ours, and of those that take batches
 # What is timed, what it is divided by, and the project's goal for the ratio.
 RATIOS = (
@@ -49,16 +50,16 @@ def main() -> None:
     """Measure with each number of threads, and print one table."""
     arguments = parse()
     if arguments.worker:
-        print(json.dumps(measure(arguments)))
+        print(json.dumps(WORKERS[arguments.worker](arguments)))
         return
-    results = {threads: run_worker(threads, arguments) for threads in arguments.threads}
+    results = {threads: run_worker("measure", threads, arguments) for threads in arguments.threads}
     for threads, found in results.items():
         print(report(threads, found))
     if {1, 2} <= set(results):
         name = "tile to phases, all of it"
         gain = results[1]["each_us"][name] / results[2]["each_us"][name]
         print(f"\n2 threads against 1, tile to phases: {gain:.2f} (goal 1.7 or more)")
-    print(compare(arguments.ports))
+    print(run_worker("compare", 1, arguments))
 
 
 def parse() -> argparse.Namespace:
@@ -71,14 +72,14 @@ def parse() -> argparse.Namespace:
         "--features", type=int, default=32, help="channels of the U-Net's first level"
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=list(WORKERS), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def run_worker(threads: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run `measure` in a process that has `threads` threads."""
+def run_worker(worker: str, threads: int, arguments: argparse.Namespace) -> Any:
+    """Run one of `WORKERS` in a process that has `threads` threads."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
+    command = [sys.executable, __file__, "--worker", worker, "--threads", str(threads)]
     for name in ("ports", "batch", "features", "rounds"):
         command += [f"--{name}", str(getattr(arguments, name))]
     allowed = sorted(os.sched_getaffinity(0))[:threads]
@@ -89,7 +90,7 @@ def run_worker(threads: int, arguments: argparse.Namespace) -> dict[str, Any]:
         check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )
-    return dict(json.loads(done.stdout))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -173,29 +174,34 @@ def report(threads: int, found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def compare(ports: int) -> str:
-    """Return the times of public packages beside ours."""
+def compare(arguments: argparse.Namespace) -> str:
+    """Return the times of public packages beside ours, medians of turns."""
     lines = [f"\nother packages, CPU time of one matrix; ours in a batch of {TOGETHER} beside it"]
-    for name, goal, matrices, run in others(ports):
+    for name, goal, matrices, run in others(arguments.ports):
         mesh.decompose(matrices, TOPOLOGY)
-        ours = statistics.median(
-            timed(partial(mesh.decompose, matrices, TOPOLOGY))[0] for _ in range(5)
-        )
+        ours: list[float] = []
+        theirs: list[float] = []
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 run(matrices)  # some compile when they are first called
-                seconds, (count, back) = timed(partial(run, matrices))
+                while len(theirs) < arguments.rounds and sum(theirs) < LONG_S:
+                    ours.append(timed(partial(mesh.decompose, matrices, TOPOLOGY))[0])
+                    seconds, (count, back) = timed(partial(run, matrices))
+                    theirs.append(seconds)
                 wrong = np.abs(back() - matrices[:count]).max()
         except Exception as error:  # a package that is missing, or does not work with its others
             lines.append(f"  {name:<18} takes no part: {error}")
             continue
-        each, mine = seconds / count, ours / len(matrices)
+        each, mine = statistics.median(theirs) / count, statistics.median(ours) / len(matrices)
         lines.append(
             f"  {name:<18}{matrices.shape[1]:4d} ports {each * 1e6:12.0f} us, ours "
             f"{mine * 1e6:8.1f} us: {each / mine:10.0f} x, goal {goal}; error {wrong:.1e}"
         )
     return "\n".join(lines)
+
+
+WORKERS: dict[str, Callable[[argparse.Namespace], Any]] = {"measure": measure, "compare": compare}
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:

@@ -318,6 +318,18 @@ def where_less(typing: Any, a: Any, b: Any, x: Any, y: Any) -> Any:
     return x(a, b, x, y), lower
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def any_less(typing: Any, a: Any, b: Any) -> Any:
+    """Return whether any lane of `a` is less than that of `b`."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        flags = ir.IntType(a.lanes)
+        less = builder.bitcast(builder.fcmp_ordered("<", *args), flags)
+        return builder.icmp_unsigned("!=", less, ir.Constant(flags, 0))
+
+    return types.boolean(a, b), lower
+
+
 def _make_choice(order: str) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]
     def choice(typing: Any, x: Any, y: Any) -> Any:

@@ -10,17 +10,33 @@ from numpy.typing import NDArray
 
 from photonpu.jit import jit
 from photonpu.simd import DOUBLE_LANES as LANES
+from photonpu.simd import any_less, store, transposed, where_less
 from photonpu.simd import load_doubles as load
-from photonpu.simd import store, transposed
+from photonpu.simd import spread_doubles as spread
 
 Floats = NDArray[np.float64]
 
 _CONTRACT = frozenset({"contract"})
 
 
+@jit()
+def all_finite(field: Floats) -> bool:
+    """Return whether no element is NaN or infinite; there are whole vectors of them."""
+    zero, one = spread(0.0), spread(1.0)
+    nothing = zero
+    for i in range(0, field.size, LANES):
+        element = load(field, i)
+        nothing = nothing + (element - element)
+    finite: bool = not any_less(zero, where_less(nothing, one, zero, one))
+    return finite
+
+
 @jit(fastmath=_CONTRACT)
 def load_abreast(orthogonals: Floats, field: Floats) -> None:
-    """Put at most `LANES` real matrices side by side; a row of all is in the cache at a time."""
+    """Put at most `LANES` real matrices side by side, the last one in every lane that is left.
+
+    A row of all is in the cache at a time.
+    """
     tiles, ports, _ = orthogonals.shape
     whole = ports - ports % LANES if tiles == LANES else 0
     for i in range(ports):
@@ -46,9 +62,9 @@ def load_abreast(orthogonals: Floats, field: Floats) -> None:
             store(field, (line + j + 5) * LANES, columns[5])
             store(field, (line + j + 6) * LANES, columns[6])
             store(field, (line + j + 7) * LANES, columns[7])
-        for t in range(tiles):
-            for j in range(whole, ports):
-                field[(line + j) * LANES + t] = orthogonals[t, i, j]
+        for j in range(whole, ports):
+            for t in range(LANES):
+                field[(line + j) * LANES + t] = orthogonals[min(t, tiles - 1), i, j]
 
 
 @jit(fastmath=_CONTRACT)

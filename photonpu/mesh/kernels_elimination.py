@@ -13,19 +13,14 @@ from numba import prange
 from numpy.typing import NDArray
 
 from photonpu.jit import jit
-from photonpu.mesh.kernels_abreast import load_abreast, unload
-from photonpu.mesh.kernels_math import arctan2_lanes, reduce_lanes, wrap_lanes
-from photonpu.mesh.kernels_sweeps import (
-    null_complex,
-    null_real,
-    sweep_complex,
-    sweep_four_real,
-    sweep_real,
-)
+from photonpu.mesh.kernels_abreast import all_finite, load_abreast, unload
+from photonpu.mesh.kernels_math import arctan2_lanes, arctan2_quarter, wrap_lanes
+from photonpu.mesh.kernels_notes import note, run_of
+from photonpu.mesh.kernels_real import eliminate_real, runs_of
+from photonpu.mesh.kernels_sweeps import null_complex, sweep_complex
 from photonpu.simd import DOUBLE_LANES as LANES
-from photonpu.simd import Vector, store, where_less
+from photonpu.simd import address, keep, store, where_less
 from photonpu.simd import load_doubles as load
-from photonpu.simd import size_doubles as size
 from photonpu.simd import spread_doubles as spread
 from photonpu.simd import sqrt_doubles as root
 from photonpu.tasks import take
@@ -36,176 +31,13 @@ Ints = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 Steps = tuple[Flags, Ints, Ints, Ints]
 
+_BYTES = 8
 _CONTRACT = frozenset({"contract"})
 
 
 @jit(fastmath=_CONTRACT)
-def _run(steps: Steps, first: int) -> tuple[int, int]:
-    """Return how many steps from `first` on make a run, and whether their pairs go up or down.
-
-    All act on one side, each shares a row or column with the one before, and the line in which
-    they make a zero moves only to where all lines still meet the steps before.
-    """
-    left, pair, pivot, _ = steps
-    onwards = 1 if left[first] else -1
-    direction = 1
-    end = first + 1
-    while end < left.size and left[end] == left[first]:
-        step = pair[end] - pair[end - 1]
-        if step * step != 1 or (end > first + 1 and step != direction):
-            break
-        if (pivot[end] - pivot[end - 1]) * onwards < 0:
-            break
-        direction = step
-        end += 1
-    return end - first, direction
-
-
-@jit(fastmath=_CONTRACT)
-def _note_split(splits: Floats, k: int, s: Vector, v_size: Vector, zeta: Vector) -> None:
-    """Keep theta, zeta, and a flag: -1 where only v is 0, 1 where only s is, else 0."""
-    zero, one = spread(0.0), spread(1.0)
-    store(splits, 3 * k * LANES, spread(2.0) * arctan2_lanes(s, v_size))
-    store(splits, (3 * k + 1) * LANES, zeta)
-    dark = where_less(zero, v_size, where_less(zero, s, zero, one), -one)
-    store(splits, (3 * k + 2) * LANES, dark)
-
-
-@jit(fastmath=_CONTRACT)
-def _note_right(splits: Floats, k: int, turned: Floats, m: int) -> Vector:
-    """Turn columns `m` and ``m + 1`` by what step `k` of a run leaves aside; return its phi."""
-    theta = load(splits, 3 * k * LANES)
-    zeta = load(splits, (3 * k + 1) * LANES)
-    dark = load(splits, (3 * k + 2) * LANES)
-    upper, lower = load(turned, m * LANES), load(turned, (m + 1) * LANES)
-    zero, pi = spread(0.0), spread(math.pi)
-    common = spread(0.5 * math.pi) - spread(0.5) * theta
-    bar = where_less(dark, zero, upper - pi, lower - zeta)
-    cross = where_less(zero, dark, upper - pi, lower)
-    store(turned, m * LANES, reduce_lanes(bar + common))
-    store(turned, (m + 1) * LANES, reduce_lanes(cross + common))
-    phi: Vector = where_less(zero, size(dark), zero, wrap_lanes(upper - lower + pi + zeta))
-    return phi
-
-
-@jit(fastmath=_CONTRACT)
-def _note_left(splits: Floats, k: int, turned: Floats, m: int) -> Vector:
-    """Turn rows `m` and ``m + 1`` by what step `k` of a run leaves aside; return its phi."""
-    theta = load(splits, 3 * k * LANES)
-    zeta = load(splits, (3 * k + 1) * LANES)
-    dark = load(splits, (3 * k + 2) * LANES)
-    upper, lower = load(turned, m * LANES), load(turned, (m + 1) * LANES)
-    zero, pi = spread(0.0), spread(math.pi)
-    common = spread(0.5 * math.pi) + spread(0.5) * theta
-    bar = where_less(dark, zero, upper, lower + zeta)
-    cross = where_less(zero, dark, upper, lower) - pi
-    store(turned, m * LANES, reduce_lanes(bar + common))
-    store(turned, (m + 1) * LANES, reduce_lanes(cross + common))
-    phi: Vector = where_less(zero, size(dark), zero, wrap_lanes(lower - upper + zeta))
-    return phi
-
-
-@jit(fastmath=_CONTRACT)
-def _note(
-    steps: Steps,
-    first: int,
-    count: int,
-    splits: Floats,
-    turned: tuple[Floats, Floats],
-    phases: tuple[Floats, Floats],
-) -> None:
-    """Keep theta and phi of a run's steps, and what columns and rows should be turned by."""
-    left, pair, _, slot = steps
-    columns, rows = turned
-    theta, phi = phases
-    for k in range(count):
-        place = slot[first + k] * LANES
-        store(theta, place, load(splits, 3 * k * LANES))
-        if left[first]:
-            store(phi, place, _note_left(splits, k, rows, pair[first + k]))
-        else:
-            store(phi, place, _note_right(splits, k, columns, pair[first + k]))
-
-
-@jit(fastmath=_CONTRACT)
-def _run_real(
-    field: Floats, ports: int, steps: Steps, first: int, run: tuple[int, int], turns: Floats
-) -> None:
-    """Eliminate by one run of steps, all of one side; fill `turns` with its rotations."""
-    left, pair, pivot, _ = steps
-    count, direction = run
-    row, column = (ports + 1) * LANES, LANES
-    stride, line = (row, column) if left[first] else (column, row)
-    start = (pair[first] + (1 if direction < 0 else 0)) * stride
-    stride *= direction
-    keeps_first = left[first] == (direction > 0)
-    onwards = 1 if left[first] else -1
-    last = ports if left[first] else -1
-    at = pivot[first]
-    done = 0
-    while done < count:
-        place, begun = start + at * line, done
-        lines = 4 if (last - at) * onwards >= 4 else 1
-        if lines == 4:
-            sweep_four_real(field, turns, place, onwards * line, stride, begun)
-        else:
-            sweep_real(field, turns, place, stride, begun)
-        for _ in range(lines):
-            newer = turns[2 * begun * LANES :]
-            sweep_real(field, newer, place + begun * stride, stride, done - begun)
-            here = place + done * stride
-            while done < count and pivot[first + done] == at:
-                on, met = load(field, here), load(field, here + stride)
-                if keeps_first:
-                    s, w = null_real(on, met)
-                else:
-                    s, w = null_real(met, on)
-                    w = -w
-                store(turns, 2 * done * LANES, s)
-                store(turns, (2 * done + 1) * LANES, w)
-                store(field, here, s * on + w * met)
-                store(field, here + stride, s * met - w * on)
-                here += stride
-                done += 1
-            place += onwards * line
-            at += onwards
-    while (last - at) * onwards >= 4:
-        sweep_four_real(field, turns, start + at * line, onwards * line, stride, count)
-        at += 4 * onwards
-    while at != last:
-        sweep_real(field, turns, start + at * line, stride, count)
-        at += onwards
-
-
-@jit(fastmath=_CONTRACT)
-def _eliminate_real(
-    field: Floats,
-    ports: int,
-    steps: Steps,
-    turned: tuple[Floats, Floats],
-    phases: tuple[Floats, Floats],
-) -> None:
-    """Null the elements of real matrices run by run."""
-    left = steps[0]
-    turns = np.empty(2 * LANES * ports)
-    splits = np.empty(3 * LANES * ports)
-    zero, pi = spread(0.0), spread(math.pi)
-    first = 0
-    while first < left.size:
-        count, direction = _run(steps, first)
-        _run_real(field, ports, steps, first, (count, direction), turns)
-        same = left[first] == (direction > 0)
-        for k in range(count):
-            s, w = load(turns, 2 * k * LANES), load(turns, (2 * k + 1) * LANES)
-            v = w if same else -w
-            _note_split(splits, k, s, size(v), where_less(v, zero, pi, zero))
-        _note(steps, first, count, splits, turned, phases)
-        first += count
-
-
-@jit(fastmath=_CONTRACT)
 def _run_complex(
-    field: Floats, ports: int, steps: Steps, first: int, run: tuple[int, int], turns: Floats
+    field: int, ports: int, steps: Steps, first: int, run: tuple[int, int], turns: int
 ) -> None:
     """Eliminate by one run of steps, all of one side; fill `turns` with its rotations."""
     left, pair, pivot, _ = steps
@@ -234,7 +66,7 @@ def _run_complex(
             store(turns, 3 * done * LANES, s)
             store(turns, (3 * done + 1) * LANES, real)
             store(turns, (3 * done + 2) * LANES, imag)
-            sweep_complex(field, turns[3 * done * LANES :], place, stride, 1)
+            sweep_complex(field, turns + 3 * done * LANES * _BYTES, place, stride, 1)
             place += stride
             done += 1
         at += onwards
@@ -245,19 +77,20 @@ def _run_complex(
 
 @jit(fastmath=_CONTRACT)
 def _eliminate_complex(
-    field: Floats,
+    field: int,
     ports: int,
     steps: Steps,
-    turned: tuple[Floats, Floats],
-    phases: tuple[Floats, Floats],
+    turned: tuple[int, int],
+    phases: tuple[int, int],
 ) -> None:
     """Null the elements of complex matrices run by run."""
-    left = steps[0]
-    turns = np.empty(3 * LANES * ports)
-    splits = np.empty(3 * LANES * ports)
+    left, pair, _, slot = steps
+    rotations = np.empty(3 * LANES * ports)
+    turns = address(rotations)
+    zero, one = spread(0.0), spread(1.0)
     first = 0
     while first < left.size:
-        count, direction = _run(steps, first)
+        count, direction = run_of(steps, first)
         _run_complex(field, ports, steps, first, (count, direction), turns)
         same = left[first] == (direction > 0)
         for k in range(count):
@@ -265,10 +98,27 @@ def _eliminate_complex(
             real = load(turns, (3 * k + 1) * LANES)
             imag = load(turns, (3 * k + 2) * LANES)
             real = real if same else -real
-            zeta = arctan2_lanes(-imag, real)
-            _note_split(splits, k, s, root(real * real + imag * imag), zeta)
-        _note(steps, first, count, splits, turned, phases)
+            v_size = root(real * real + imag * imag)
+            angle = arctan2_quarter(s, v_size)
+            store(phases[0], slot[first + k] * LANES, angle + angle)
+            store(turns, (3 * k + 1) * LANES, arctan2_lanes(-imag, real))
+            dark = where_less(zero, v_size, where_less(zero, s, zero, one), -one)
+            store(turns, (3 * k + 2) * LANES, dark)
+        lines = turned[1] if left[first] else turned[0]
+        at = pair[first] + (0 if direction > 0 else 1)
+        goes_on = load(lines, at * LANES)
+        for k in range(count):
+            place, turn = slot[first + k] * LANES, 3 * k * LANES
+            zeta, dark = load(turns, turn + LANES), load(turns, turn + 2 * LANES)
+            rotation = load(phases[0], place), zeta, dark
+            met = load(lines, (at + direction) * LANES)
+            phi, stays, goes_on = note(left[first], direction > 0, rotation, goes_on, met)
+            store(phases[1], place, phi)
+            store(lines, at * LANES, stays)
+            at += direction
+        store(lines, at * LANES, goes_on)
         first += count
+    keep(rotations)
 
 
 @jit(fastmath=_CONTRACT)
@@ -307,12 +157,16 @@ def _finish(
 
 
 @jit(parallel=True, fastmath=_CONTRACT)
-def fill_real(orthogonals: Floats, steps: Steps, theta: Floats, phi: Floats, psi: Floats) -> None:
-    """Fill in the phases of real unitaries; see `photonpu.mesh.reference.decompose`."""
+def fill_real(orthogonals: Floats, steps: Steps, theta: Floats, phi: Floats, psi: Floats) -> bool:
+    """Fill in the phases of real unitaries; see `photonpu.mesh.reference.decompose`.
+
+    Return whether all of their elements are finite; else there are no phases.
+    """
     tiles, ports, _ = orthogonals.shape
     mzis = theta.shape[1]
     blocks = -(-tiles // LANES)
-    counter = np.zeros(1, np.int64)
+    runs = runs_of(steps, ports)
+    counter, finite = np.zeros(1, np.int64), np.ones(1, np.bool_)
     for _ in prange(blocks):  # the first of each thread does all of its work, in the same memory
         block = take(counter)
         room = LANES if block < blocks else 0
@@ -323,9 +177,14 @@ def fill_real(orthogonals: Floats, steps: Steps, theta: Floats, phi: Floats, psi
             begin = block * LANES
             end = min(begin + LANES, tiles)
             load_abreast(orthogonals[begin:end], field)
+            if not all_finite(field):
+                finite[0] = False
+                break
             columns[:] = 0.0
             rows[:] = 0.0
-            _eliminate_real(field, ports, steps, (columns, rows), (thetas, phis))
+            turned = address(columns), address(rows)
+            notes = address(thetas), address(phis)
+            eliminate_real(address(field), ports, steps, runs, turned, notes)
             zero, pi = spread(0.0), spread(math.pi)
             for i in range(ports):
                 diagonal = load(field, i * (ports + 2) * LANES)
@@ -333,15 +192,19 @@ def fill_real(orthogonals: Floats, steps: Steps, theta: Floats, phi: Floats, psi
             results = theta[begin:end], phi[begin:end], psi[begin:end]
             _finish(steps, (columns, rows), (thetas, phis), last, results)
             block = take(counter)
+    return bool(finite[0])
 
 
 @jit(parallel=True, fastmath=_CONTRACT)
-def fill(unitaries: Complexes, steps: Steps, theta: Floats, phi: Floats, psi: Floats) -> None:
-    """Fill in the phases of unitaries; see `photonpu.mesh.reference.decompose`."""
+def fill(unitaries: Complexes, steps: Steps, theta: Floats, phi: Floats, psi: Floats) -> bool:
+    """Fill in the phases of unitaries; see `photonpu.mesh.reference.decompose`.
+
+    Return whether all of their elements are finite; else there are no phases.
+    """
     tiles, ports, _ = unitaries.shape
     mzis = theta.shape[1]
     blocks = -(-tiles // LANES)
-    counter = np.zeros(1, np.int64)
+    counter, finite = np.zeros(1, np.int64), np.ones(1, np.bool_)
     for _ in prange(blocks):  # the first of each thread does all of its work, in the same memory
         block = take(counter)
         room = LANES if block < blocks else 0
@@ -357,9 +220,14 @@ def fill(unitaries: Complexes, steps: Steps, theta: Floats, phi: Floats, psi: Fl
                         place = 2 * (i * (ports + 1) + j) * LANES + t - begin
                         field[place] = unitaries[t, i, j].real
                         field[place + LANES] = unitaries[t, i, j].imag
+            if not all_finite(field):
+                finite[0] = False
+                break
             columns[:] = 0.0
             rows[:] = 0.0
-            _eliminate_complex(field, ports, steps, (columns, rows), (thetas, phis))
+            turned = address(columns), address(rows)
+            notes = address(thetas), address(phis)
+            _eliminate_complex(address(field), ports, steps, turned, notes)
             for i in range(ports):
                 place = 2 * i * (ports + 2) * LANES
                 angle = arctan2_lanes(load(field, place + LANES), load(field, place))
@@ -367,6 +235,7 @@ def fill(unitaries: Complexes, steps: Steps, theta: Floats, phi: Floats, psi: Fl
             results = theta[begin:end], phi[begin:end], psi[begin:end]
             _finish(steps, (columns, rows), (thetas, phis), last, results)
             block = take(counter)
+    return bool(finite[0])
 
 
 @jit()

@@ -18,6 +18,20 @@ from photonpu.simd import spread_doubles as spread
 _TURN = 2.0 * math.pi
 _ALMOST_A_TURN = _TURN - 1e-12
 _TAN_EIGHTH = math.sqrt(2.0) - 1.0
+# arctan(t) / t = 1 + z sum of these times powers of z = t^2, in few steps one after another.
+_ATAN = (
+    -0.3333333333333312,
+    0.19999999999940893,
+    -0.14285714279250245,
+    0.11111110744919658,
+    -0.09090896809064027,
+    0.07692045330902225,
+    -0.06662951813629191,
+    0.05846878297330872,
+    -0.05035102456601552,
+    0.03796525745386593,
+    -0.017805397205419446,
+)
 _CONTRACT = frozenset({"contract"})
 
 
@@ -62,17 +76,11 @@ def arctan2(y: float, x: float) -> float:
         small + large if fold else (large if large > 0.0 else 1.0)
     )
     z = t * t
-    series = -0.017805397205419446
-    series = series * z + 0.03796525745386593
-    series = series * z - 0.05035102456601552
-    series = series * z + 0.05846878297330872
-    series = series * z - 0.06662951813629191
-    series = series * z + 0.07692045330902225
-    series = series * z - 0.09090896809064027
-    series = series * z + 0.11111110744919658
-    series = series * z - 0.14285714279250245
-    series = series * z + 0.19999999999940893
-    series = series * z - 0.3333333333333312
+    two = z * z
+    four = two * two
+    low = _ATAN[0] + _ATAN[1] * z + (_ATAN[2] + _ATAN[3] * z) * two
+    middle = _ATAN[4] + _ATAN[5] * z + (_ATAN[6] + _ATAN[7] * z) * two
+    series = low + (middle + (_ATAN[8] + _ATAN[9] * z + _ATAN[10] * two) * four) * four
     angle = t + t * (z * series)
     angle = angle + 0.25 * math.pi if fold else angle
     angle = 0.5 * math.pi - angle if high > wide else angle
@@ -137,31 +145,34 @@ def wrap_lanes(phase: Vector) -> Vector:
 
 
 @jit(fastmath=_CONTRACT)
-def arctan2_lanes(y: Vector, x: Vector) -> Vector:
-    """Return what `arctan2` does, lane by lane."""
+def arctan2_quarter(y: Vector, x: Vector) -> Vector:
+    """Return what `arctan2` does, lane by lane, of numbers that are not negative."""
     zero, one = spread(0.0), spread(1.0)
-    wide, high = size(x), size(y)
-    large = where_less(wide, high, high, wide)
-    small = where_less(wide, high, wide, high)
+    large = where_less(x, y, y, x)
+    small = where_less(x, y, x, y)
     limit = spread(_TAN_EIGHTH) * large
     above = where_less(limit, small, small - large, small)
     below = where_less(limit, small, small + large, where_less(zero, large, large, one))
     t = above / below
     z = t * t
-    series = spread(-0.017805397205419446)
-    series = series * z + spread(0.03796525745386593)
-    series = series * z + spread(-0.05035102456601552)
-    series = series * z + spread(0.05846878297330872)
-    series = series * z + spread(-0.06662951813629191)
-    series = series * z + spread(0.07692045330902225)
-    series = series * z + spread(-0.09090896809064027)
-    series = series * z + spread(0.11111110744919658)
-    series = series * z + spread(-0.14285714279250245)
-    series = series * z + spread(0.19999999999940893)
-    series = series * z + spread(-0.3333333333333312)
+    two = z * z
+    four = two * two
+    low = spread(_ATAN[0]) + spread(_ATAN[1]) * z + (spread(_ATAN[2]) + spread(_ATAN[3]) * z) * two
+    middle = spread(_ATAN[4]) + spread(_ATAN[5]) * z
+    middle = middle + (spread(_ATAN[6]) + spread(_ATAN[7]) * z) * two
+    high = spread(_ATAN[8]) + spread(_ATAN[9]) * z + spread(_ATAN[10]) * two
+    series = low + (middle + high * four) * four
     angle = t + t * (z * series)
     angle = where_less(limit, small, angle + spread(0.25 * math.pi), angle)
-    angle = where_less(wide, high, spread(0.5 * math.pi) - angle, angle)
+    found: Vector = where_less(x, y, spread(0.5 * math.pi) - angle, angle)
+    return found
+
+
+@jit(fastmath=_CONTRACT)
+def arctan2_lanes(y: Vector, x: Vector) -> Vector:
+    """Return what `arctan2` does, lane by lane."""
+    zero = spread(0.0)
+    angle = arctan2_quarter(size(y), size(x))
     angle = where_less(x, zero, spread(math.pi) - angle, angle)
     signed: Vector = where_less(y, zero, -angle, angle)
     return signed

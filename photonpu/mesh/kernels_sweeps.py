@@ -16,7 +16,6 @@ from photonpu.jit import jit
 from photonpu.simd import DOUBLE_LANES as LANES
 from photonpu.simd import Vector, store, where_less
 from photonpu.simd import load_doubles as load
-from photonpu.simd import size_doubles as size
 from photonpu.simd import spread_doubles as spread
 from photonpu.simd import sqrt_doubles as root
 
@@ -73,10 +72,11 @@ def sweep_four_real(
 
 
 @jit(fastmath=_CONTRACT)
-def sweep_complex(field: Floats, turns: Floats, place: int, stride: int, count: int) -> None:
+def sweep_complex(field: int, turns: int, place: int, stride: int, count: int) -> None:
     """Take one line of complex matrices through a run; see `sweep_real`.
 
-    An element is two vectors, real and imaginary parts; a rotation is s and those of w.
+    An element is two vectors, real and imaginary parts; a rotation is s and those of w. Arrays
+    are given by their addresses.
     """
     on_real, on_imag = load(field, place), load(field, place + LANES)
     for turn in range(0, count * _TRIPLE, _TRIPLE):
@@ -94,28 +94,13 @@ def sweep_complex(field: Floats, turns: Floats, place: int, stride: int, count: 
 
 
 @jit(fastmath=_CONTRACT)
-def null_real(keep: Vector, lose: Vector) -> tuple[Vector, Vector]:
-    """Return ``s, v`` such that ``s lose - v keep = 0``, with ``s >= 0`` and ``s^2 + v^2 = 1``.
-
-    It is 0, 1 where `keep` is nothing, and 1, 0 where only `lose` is.
-    """
-    zero, one, nothing = spread(0.0), spread(1.0), spread(_NOTHING)
-    keep_power = where_less(nothing, keep * keep, keep * keep, zero)
-    lose_power = where_less(nothing, lose * lose, lose * lose, zero)
-    power = keep_power + lose_power
-    scale = one / root(where_less(zero, power, power, one))
-    signed = where_less(keep, zero, -lose, lose)
-    v = where_less(zero, lose_power, signed * scale, zero)
-    s = size(keep) * scale
-    found = where_less(zero, keep_power, one, zero)
-    return where_less(zero, found, s, zero), where_less(zero, found, v, one)
-
-
-@jit(fastmath=_CONTRACT)
 def null_complex(
     keep_real: Vector, keep_imag: Vector, lose_real: Vector, lose_imag: Vector
 ) -> tuple[Vector, Vector, Vector]:
-    """Return s and both parts of v such that ``s lose - conj(v) keep = 0``; see `null_real`."""
+    """Return s and both parts of v such that ``s lose - conj(v) keep = 0``, with s >= 0.
+
+    It is 0, 1 where `keep` is nothing, and 1, 0 where only `lose` is; s^2 + |v|^2 = 1.
+    """
     zero, one, nothing = spread(0.0), spread(1.0), spread(_NOTHING)
     keep_power = keep_real * keep_real + keep_imag * keep_imag
     lose_power = lose_real * lose_real + lose_imag * lose_imag

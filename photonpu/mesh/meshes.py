@@ -61,8 +61,6 @@ def decompose(
     batch.flags.writeable = False
     if batch.ndim != 3 or batch.shape[1] != batch.shape[2]:
         raise InputError(f"unitaries of shape {batch.shape}: decompose needs (tiles, N, N)")
-    if not np.isfinite(batch).all():
-        raise InputError("unitaries: some elements are NaN or infinite")
     found = mesh.decompose(batch, into)
     if into is None or found is into:
         return found

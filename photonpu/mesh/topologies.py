@@ -108,6 +108,7 @@ class Topology:
 
 
 MESHES = Registry[Topology]("mesh")
+_NOT_FINITE = "unitaries: some elements are NaN or infinite"
 
 
 def _enter(topology: Topology) -> None:
@@ -127,7 +128,8 @@ def _eliminate(
     else:
         found = Phases(*kernels.places(len(unitaries), steps.slot.size, unitaries.shape[1]))
     fill = kernels.fill if np.iscomplexobj(unitaries) else kernels.fill_real
-    fill(unitaries, order, found.theta, found.phi, found.psi)
+    if not fill(unitaries, order, found.theta, found.phi, found.psi):
+        raise InputError(_NOT_FINITE)
     return found
 
 
@@ -179,6 +181,8 @@ def _diamond(unitaries: Unitaries, _: Phases | None = None) -> Phases:
 def _butterfly(unitaries: Unitaries, _: Phases | None = None) -> Phases:
     from photonpu.mesh import butterfly
 
+    if not np.isfinite(unitaries).all():
+        raise InputError(_NOT_FINITE)
     return Phases(*butterfly.fit(unitaries, MESHES["butterfly"].plan(unitaries.shape[1])))
 
 

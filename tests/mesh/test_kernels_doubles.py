@@ -42,6 +42,22 @@ def angles(y: Floats, x: Floats, result: Floats) -> None:
     simd.store(result, LANES, kernels_math.wrap_lanes(angle))
 
 
+@jit()
+def less(a: Floats, b: Floats) -> bool:
+    """Return whether any lane of `a` is less than that of `b`."""
+    return simd.any_less(simd.load_doubles(a, 0), simd.load_doubles(b, 0))  # type: ignore[no-any-return]
+
+
+def test_any_lane_that_is_less_is_noticed_and_nan_is_not() -> None:
+    ones = np.ones(LANES)
+    assert not less(ones, ones)
+    for lane in range(LANES):
+        for other, expected in ((2.0, True), (0.5, False), (np.nan, False), (np.inf, True)):
+            b = ones.copy()
+            b[lane] = other
+            assert less(ones, b) is expected
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_every_operation_is_that_of_numpy_bit_for_bit(seed: int) -> None:
     a, b = np.random.default_rng(seed).normal(0.0, 3.0, (2, LANES + 2))
