@@ -124,7 +124,7 @@ def test_the_ceiling_holds_for_a_large_image(tmp_path: object) -> None:
     least = memory.needs(program).least(1) / 1e6
 
     peaks, bits = [], []
-    for limit in (1.2 * least, 20.0 * least):
+    for limit in (20.0 * least, 1.2 * least, 20.0 * least):  # the first may compile kernels
         done = subprocess.run(
             [sys.executable, "-c", _MEASURED, path, str(limit)],
             check=True,
@@ -136,6 +136,6 @@ def test_the_ceiling_holds_for_a_large_image(tmp_path: object) -> None:
         peaks.append(float(peak))
         bits.append(digest)
 
-    assert bits[0] == bits[1]
-    assert peaks[0] < 1.2 * least + 30  # what onnxruntime loads on its first run
-    assert peaks[0] < peaks[1]
+    assert len(set(bits)) == 1
+    assert peaks[1] < 1.2 * least + 30  # what onnxruntime loads on its first run
+    assert peaks[1] < peaks[2]
