@@ -23,6 +23,7 @@ from photonpu.cli import models as models_verb
 from photonpu.cli import ops as ops_verb
 from photonpu.cli import simulate as simulate_verb
 from photonpu.cli import sweep as sweep_verb
+from photonpu.cli.interrupts import as_interrupts
 from photonpu.errors import PhotonpuError, UnsupportedModelError
 from photonpu.tables import printable
 
@@ -38,18 +39,14 @@ class Verbs(TyperGroup):
             warnings.simplefilter("default")
             warnings.showwarning = _tell
             try:
-                return super().invoke(ctx)
+                with as_interrupts():
+                    return super().invoke(ctx)
             except PhotonpuError as error:
                 typer.echo(f"error: {_lines(error)}", err=True)
                 unsupported = isinstance(error, UnsupportedModelError)
                 raise typer.Exit(UNSUPPORTED if unsupported else ERROR) from None
             except KeyboardInterrupt:
                 typer.echo(STOPPED, err=True)
-                raise typer.Exit(INTERRUPTED) from None
-            except ImportError as error:
-                if not isinstance(error.__cause__, KeyboardInterrupt):
-                    raise
-                typer.echo(STOPPED, err=True)  # while a compiled module was loading
                 raise typer.Exit(INTERRUPTED) from None
 
 

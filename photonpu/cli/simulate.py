@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from photonpu.cli import options
+from photonpu.cli.interrupts import as_interrupts
 from photonpu.cli.output import emit, make_folder, note, refuse
 
 if TYPE_CHECKING:
@@ -231,7 +232,8 @@ def _prepare_places(output: Path | None, pictures: Path | None) -> None:
 def _interruptible(store: Path | None) -> Iterator[None]:
     """Say what Ctrl-C leaves."""
     try:
-        yield
+        with as_interrupts():
+            yield
     except KeyboardInterrupt:
         text = "with --store FILE finished chips are kept"
         if store is not None:

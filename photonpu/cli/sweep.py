@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from photonpu.cli import options
+from photonpu.cli.interrupts import as_interrupts
 from photonpu.cli.output import emit, note
 
 
@@ -65,23 +66,24 @@ def sweep_machines(
     dataset = None if data is None else read_dataset(data, size=size, limit=limit)
     samples = None if dataset is None else dataset.images[:CALIBRATION_SAMPLES]
     try:
-        study = sweep(
-            read_model(model, reading, calibration=samples),
-            base,
-            space,
-            dataset=dataset,
-            metrics=names(metrics),
-            chips=chips,
-            noise=noises(noise),
-            seed=seed,
-            threshold=threshold,
-            sampling=sampling,
-            store=store,
-            quiet=quiet,
-            calibration_method=calibration_method,
-            calibration_per=calibration_per,
-            memory_limit_mb=memory,
-        )
+        with as_interrupts():
+            study = sweep(
+                read_model(model, reading, calibration=samples),
+                base,
+                space,
+                dataset=dataset,
+                metrics=names(metrics),
+                chips=chips,
+                noise=noises(noise),
+                seed=seed,
+                threshold=threshold,
+                sampling=sampling,
+                store=store,
+                quiet=quiet,
+                calibration_method=calibration_method,
+                calibration_per=calibration_per,
+                memory_limit_mb=memory,
+            )
     except KeyboardInterrupt:
         note(f"interrupted; finished points are in '{store}': the same command goes on from there")
         raise typer.Exit(130) from None

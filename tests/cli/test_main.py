@@ -83,7 +83,16 @@ def while_loading() -> ImportError:
     return error
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), while_loading()])
+def inside_a_kernel() -> SystemError:
+    """Return what a compiled kernel makes of Ctrl-C."""
+    inner = SystemError("returned a result with an exception set")
+    inner.__cause__ = KeyboardInterrupt()
+    error = SystemError("returned a result with an exception set")
+    error.__cause__ = inner
+    return error
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), while_loading(), inside_a_kernel()])
 def test_ctrl_c_ends_with_its_own_exit_code(
     photonpu: CommandLine, tiny: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
 ) -> None:
