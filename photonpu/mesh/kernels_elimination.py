@@ -214,12 +214,13 @@ def fill(unitaries: Complexes, steps: Steps, theta: Floats, phi: Floats, psi: Fl
         while block < blocks:
             begin = block * LANES
             end = min(begin + LANES, tiles)
-            for t in range(begin, end):
+            for t in range(LANES):  # the last one in every lane that is left
+                unitary = unitaries[min(begin + t, end - 1)]
                 for i in range(ports):
                     for j in range(ports):
-                        place = 2 * (i * (ports + 1) + j) * LANES + t - begin
-                        field[place] = unitaries[t, i, j].real
-                        field[place + LANES] = unitaries[t, i, j].imag
+                        place = 2 * (i * (ports + 1) + j) * LANES + t
+                        field[place] = unitary[i, j].real
+                        field[place + LANES] = unitary[i, j].imag
             if not all_finite(field):
                 finite[0] = False
                 break

@@ -330,6 +330,29 @@ def test_haar_draws_are_unitary_and_their_elements_have_the_moments_of_haar() ->
     npt.assert_allclose(np.mean(draws), 0.0, atol=0.01)
 
 
+@pytest.mark.parametrize("real", [False, True])
+def test_what_overflows_in_one_matrix_is_not_found_in_another(real: bool) -> None:
+    unitaries = mesh.haar(6, 9, seed=0)
+    unitaries = np.linalg.qr(unitaries.real)[0] if real else unitaries
+    alone = mesh.decompose(unitaries[8:])
+    unitaries[:8] = 1e200
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)  # the same memory holds all of them, one after the other
+    try:
+        found = mesh.decompose(unitaries)
+    finally:
+        numba.set_num_threads(before)
+
+    for one, all_of_them in zip(phases(alone), phases(found), strict=True):
+        npt.assert_array_equal(all_of_them[8], one[0])
+
+
+def phases(found: mesh.Phases) -> tuple[np.ndarray, ...]:
+    """Return the arrays of phases."""
+    return found.theta, found.phi, found.psi
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("topology", ["clements", "clements-symmetric", "diamond"])
