@@ -1,9 +1,10 @@
 """The Buda U-Net against onnxruntime: compile, one chip and inference, as ratios in one run.
 
-For each number of threads a process of its own is started, so that every library in it is held to
-that number; inside it the contestants take turns, and medians are compared. With one thread it is
-the process's CPU time that counts, which other load on the machine does not touch; with more it is
-the clock on the wall, and the machine should be idle. Run by ``make bench``.
+For each number of threads there is a process of its own, so that every library in it is held to
+that number. All contestants of all processes take turns, one at a time, and medians are compared.
+Against other packages it is the process's CPU time that counts with one thread, which other load on
+the machine does not touch, and the clock on the wall with more; one number of threads against
+another it is the clock, and onnxruntime tells what the machine gives. Run by ``make bench``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from photonpu.program.tiles import singular_values
 from photonpu.simulator import engine
 
 Seconds = dict[str, float]
+Contestants = Mapping[str, Callable[[], object]]
+Worker = subprocess.Popen[str]
 
 # Name, what it is divided by, and the project's goal for the ratio.
 RATIOS = (
@@ -42,23 +45,27 @@ RATIOS = (
 )
 # Of a machine of 16 ports, which takes four times as many samples.
 GOALS_16 = {"quantised": "2.0", "full": "5"}
-SCALED = ("compile", "chip", "quantised", "full")
-PAUSE_S = 0.5
+SCALED = ("onnxruntime", "compile", "chip", "quantised", "full")
+REPEATED = ("onnxruntime", "svd")  # what others are divided by: twice in each turn
+PAUSE_S = 0.5  # for onnxruntime's threads spin on for a while after a run
 
 
 def main() -> None:
     """Measure with each number of threads, and print one table."""
     arguments = parse()
     if arguments.worker:
-        print(json.dumps(measure(arguments)))
+        answer(arguments)
         return
-    results = {threads: run_worker(threads, arguments) for threads in arguments.threads}
-    for threads, result in results.items():
-        print(report(threads, result["seconds"], arguments.ports))
-        print("  " + ", ".join(f"{key} {value:,}" for key, value in result["facts"].items()))
-    if {1, 2} <= set(results):
-        one, two = results[1]["seconds"], results[2]["seconds"]
-        print("\n2 threads against 1 (goal 1.7 or more)")
+    workers = [start(threads, arguments) for threads in arguments.threads]
+    facts = [json.loads(read(worker)) for worker in workers]
+    cpu, clock = take_turns(workers, facts[0]["contestants"], arguments.rounds)
+    for threads, fact, its_cpu, its_clock in zip(arguments.threads, facts, cpu, clock, strict=True):
+        print(report(threads, its_cpu if threads == 1 else its_clock, arguments.ports))
+        del fact["contestants"]
+        print("  " + ", ".join(f"{key} {value:,}" for key, value in fact.items()))
+    if {1, 2} <= set(arguments.threads):
+        one, two = (clock[arguments.threads.index(threads)] for threads in (1, 2))
+        print("\n2 threads against 1, clock on the wall (goal 1.7 or more)")
         for name in SCALED:
             print(f"  {name:<12}{one[name] / two[name]:8.2f}x")
 
@@ -70,31 +77,79 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=256, help="sides of the image, pixels")
     parser.add_argument("--features", type=int, default=32, help="channels of the first level")
     parser.add_argument("--ports", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each slow contestant")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contestant")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def run_worker(threads: int, arguments: argparse.Namespace) -> dict[str, Seconds]:
-    """Run `measure` in a process that has `threads` threads."""
+def start(threads: int, arguments: argparse.Namespace) -> Worker:
+    """Start a process that has `threads` threads and waits for the names of contestants."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
-    for name in ("size", "features", "ports", "rounds"):
+    for name in ("size", "features", "ports"):
         command += [f"--{name}", str(getattr(arguments, name))]
-    environment = os.environ | dict.fromkeys(names, str(threads))
     allowed = sorted(os.sched_getaffinity(0))[:threads]
-    done = subprocess.run(
+    return subprocess.Popen(
         command,
-        env=environment,
+        env=os.environ | dict.fromkeys(names, str(threads)),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        check=True,
+        text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )
-    return dict(json.loads(done.stdout))
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Mapping[str, float]]:
-    """Time every contestant in turns; the process has its number of threads already."""
+def read(worker: Worker) -> str:
+    """Return the next line that a process writes."""
+    line = worker.stdout.readline() if worker.stdout else ""
+    if not line:
+        raise SystemExit(f"a process of the benchmark ended with {worker.wait()}")
+    return line
+
+
+def answer(arguments: argparse.Namespace) -> None:
+    """Run each contestant whose name is read, and write the CPU time and the time that it took."""
+    contestants, facts = prepare(arguments)
+    for run in contestants.values():  # to warm up
+        run()
+    print(json.dumps({**facts, "contestants": list(contestants)}), flush=True)
+    for line in sys.stdin:
+        begin, cpu = time.perf_counter(), time.process_time()
+        contestants[line.rstrip("\n")]()
+        print(time.process_time() - cpu, time.perf_counter() - begin, flush=True)
+
+
+def take_turns(
+    workers: Sequence[Worker], contestants: Sequence[str], rounds: int
+) -> tuple[list[Seconds], list[Seconds]]:
+    """Let every contestant of every process run in turns; return the medians of each process.
+
+    Returns
+    -------
+    cpu, clock
+        For each process the CPU time and the time on the wall, seconds, by contestant.
+    """
+    times: list[dict[str, tuple[list[float], list[float]]]]
+    times = [{name: ([], []) for name in contestants} for _ in workers]
+    for _ in range(rounds):
+        for name in contestants:
+            for _ in range(2 if name in REPEATED else 1):
+                for worker, found in zip(workers, times, strict=True):
+                    time.sleep(PAUSE_S)
+                    print(name, file=worker.stdin, flush=True)
+                    for kept, seconds in zip(found[name], read(worker).split(), strict=True):
+                        kept.append(float(seconds))
+    for worker in workers:
+        worker.communicate()  # the end of its input is its end
+    cpu, clock = (
+        [{name: statistics.median(kept[kind]) for name, kept in found.items()} for found in times]
+        for kind in range(2)
+    )
+    return cpu, clock
+
+
+def prepare(arguments: argparse.Namespace) -> tuple[Contestants, dict[str, int]]:
+    """Return what is timed, and facts; the process has its number of threads already."""
     import onnxruntime
 
     size, (threads,) = arguments.size, arguments.threads
@@ -140,8 +195,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Mapping[str, float]]:
         "constants in the model": program.parameters,
         "ADC samples": adc_samples(program),
     }
-    clock = time.process_time if threads == 1 else time.perf_counter
-    return {"seconds": take_turns(contestants, arguments.rounds, clock), "facts": facts}
+    return contestants, facts
 
 
 def tile_matrices(program: photonpu.Program) -> NDArray[np.float64]:
@@ -157,27 +211,6 @@ def adc_samples(program: photonpu.Program) -> int:
         for step in program.photonic_steps
         for vectors, (first, last) in zip(step.vectors, step.tiles, strict=True)
     )
-
-
-def take_turns(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
-) -> Seconds:
-    """Run all contestants once to warm up, then in turns; return the median of each.
-
-    Before each turn there is a pause, for onnxruntime's threads spin on for a while after a run.
-    """
-    for run in contestants.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            # What is quick is repeated within its turn, five times and more in all.
-            for _ in range(2 if name in ("onnxruntime", "svd") else 1):
-                time.sleep(PAUSE_S)
-                begin = clock()
-                run()
-                times[name].append(clock() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def report(threads: int, seconds: Seconds, ports: int) -> str:

@@ -172,7 +172,7 @@ def copied(model: onnx.ModelProto) -> onnx.ModelProto:
     written.copy(model, copy, skip=("graph",))
     written.copy(model.graph, copy.graph, skip=("initializer",))
     for tensor in model.graph.initializer:
-        written.copy(tensor, copy.graph.initializer.add())
+        copy.graph.initializer.add().CopyFrom(tensor)
     return copy
 
 
