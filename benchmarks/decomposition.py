@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 import photonpu
 from photonpu import mesh
 from photonpu.models import zoo
-from photonpu.program.tiles import Block, bank_all
+from photonpu.program.cutting import Block
+from photonpu.program.tiles import bank_all
 from photonpu.simulator import engine
 
 Complexes = NDArray[np.complex128]

@@ -20,7 +20,8 @@ from photonpu.compiler.ranges import Rule, adc_ranges, input_range_of
 from photonpu.compiler.spread import Spread
 from photonpu.hardware import Machine
 from photonpu.program import ReprogrammedStep, factors
-from photonpu.program.tiles import bank, blocks, cut, held_phases, one_blas_thread
+from photonpu.program.cutting import blocks, cut
+from photonpu.program.tiles import bank, held_phases, one_blas_thread
 
 Array = NDArray[np.generic]
 

@@ -22,7 +22,7 @@ from photonpu.compiler.ranges import Rule
 from photonpu.compiler.spread import Spread
 from photonpu.errors import InputError
 from photonpu.program import Geometry, TensorInfo, windows
-from photonpu.program.tiles import Block, Reals
+from photonpu.program.cutting import Block, Reals
 
 if TYPE_CHECKING:
     from photonpu.compiler.kernels_windows import Lines

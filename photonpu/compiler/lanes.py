@@ -21,14 +21,15 @@ from photonpu.compiler.lowerings import MatrixProduct
 from photonpu.compiler.lowerings.dense import LAST
 from photonpu.compiler.measuring import Observed, observe
 from photonpu.compiler.operations import PRODUCTS
-from photonpu.compiler.pipeline import Array, work
+from photonpu.compiler.pipeline import Array
 from photonpu.compiler.placement import placed
 from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.remedies import remedy
+from photonpu.compiler.steps import work
 from photonpu.errors import InputError, ModelError
 from photonpu.hardware import Machine
 from photonpu.program import Geometry, HostOperator, TensorInfo
-from photonpu.program.tiles import Block, blocks
+from photonpu.program.cutting import Block, blocks
 
 
 @dataclass(frozen=True, slots=True)

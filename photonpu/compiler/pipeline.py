@@ -17,17 +17,16 @@ from photonpu.compiler import (
     axes,
     calibrate,
     ceiling,
-    control,
     passes,
     placement,
     reader,
-    segments,
     simplifier,
+    steps,
     weights,
 )
 from photonpu.compiler.calibrate import Ranges
 from photonpu.compiler.choice import Choice
-from photonpu.compiler.graph import Graph, Node, from_model
+from photonpu.compiler.graph import Graph, from_model
 from photonpu.compiler.meanwhile import both
 from photonpu.compiler.measuring import Observed
 from photonpu.compiler.placement import Layer
@@ -37,16 +36,12 @@ from photonpu.compiler.untrusted.limits import DEFAULT, Limits
 from photonpu.errors import InputError, ModelError, PhotonpuWarning, UnsupportedModelError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import (
-    Geometry,
-    HostStep,
     PhotonicStep,
     Program,
     Programming,
     ReprogrammedStep,
-    Step,
     TensorInfo,
     TileBank,
-    windows,
 )
 from photonpu.program import assignment as assignments
 from photonpu.program import programming as programs
@@ -160,7 +155,7 @@ def compile(
     ceiling.check(memory_limit_mb, seen.graph, seen.layers, machine)
     graph, layers, observed = seen.graph, seen.layers, seen.observed
     on_mesh: dict[str, PhotonicStep | ReprogrammedStep] = {
-        **_photonic_steps(layers, seen.ranges, observed, machine, rule),
+        **steps.photonic(layers, seen.ranges, observed, machine, rule),
         **{
             pair.node.name: activations.step(
                 pair.node,
@@ -173,7 +168,7 @@ def compile(
             for pair in seen.products
         },
     }
-    steps = _steps(graph, on_mesh, observed)
+    in_order = steps.in_order(graph, on_mesh, observed)
     notes = _notes(calibration is None, seen.held_batch, on_mesh, rule)
     inputs, outputs = graph.inputs, tuple(_known(info, observed) for info in graph.outputs)
     ranges, banking = seen.ranges, seen.banking
@@ -192,7 +187,7 @@ def compile(
         machine=machine,
         inputs=inputs,
         outputs=outputs,
-        steps=steps,
+        steps=in_order,
         tiles=tiles,
         model_sha256=digest,
         parameters=parameters,
@@ -309,93 +304,6 @@ def _bank(
     if not adc_range:
         return phases
     return replace(phases, adc_range=np.concatenate(adc_range))
-
-
-def _photonic_steps(
-    layers: list[Layer],
-    ranges: Mapping[str, Ranges],
-    observed: Observed,
-    machine: Machine,
-    rule: Rule,
-) -> dict[str, PhotonicStep]:
-    """Build the steps of products with constant matrices, and give each its tiles of the bank."""
-    photonic = {}
-    first = 0
-    for layer in layers:
-        tiles = []
-        for part in layer.tiles:
-            tiles.append((first, first + len(part.places)))
-            first += len(part.places)
-        name = layer.node.name
-        full_scale = input_range_of(ranges[name].inputs, rule, machine)
-        photonic[name] = _photonic_step(layer, tuple(tiles), full_scale, observed)
-    return photonic
-
-
-def _steps(
-    graph: Graph, on_mesh: Mapping[str, PhotonicStep | ReprogrammedStep], observed: Observed
-) -> tuple[Step, ...]:
-    """Put steps on the mesh and digital ones in order."""
-    steps: list[Step] = []
-    for piece in segments.cut(graph, frozenset(on_mesh)):
-        if isinstance(piece, Node):
-            steps.append(on_mesh[piece.name])
-        else:
-            steps.append(_host_step(f"digital/{len(steps)}", graph, piece, observed))
-    return tuple(steps)
-
-
-def _photonic_step(
-    layer: Layer, tiles: tuple[tuple[int, int], ...], input_range: float, observed: Observed
-) -> PhotonicStep:
-    """Build the step of one photonic node."""
-    geometry, node = layer.product.geometry, layer.node
-    shape = observed.shapes[layer.product.input]
-    out_shape = observed.shapes[node.outputs[0]]
-    vectors, macs = work(geometry, shape)
-    bias = layer.product.bias
-    return PhotonicStep(
-        name=node.name,
-        op=node.op,
-        input=layer.product.input,
-        output=node.outputs[0],
-        geometry=geometry,
-        tiles=tiles,
-        vectors=vectors,
-        input_range=input_range,
-        bias=None if bias is None else bias.astype(np.float32),
-        in_elements=int(np.prod(shape)),
-        out_elements=int(np.prod(out_shape)),
-        macs=macs,
-    )
-
-
-def work(geometry: Geometry, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """Return the vectors that each stream takes of an input of `shape`, and the MACs of all."""
-    form = windows.channels_form(np.empty(shape, np.float32), geometry)
-    vectors = tuple(
-        len(form) * int(np.prod(stream.window.count(form.shape[2:]))) for stream in geometry.streams
-    )
-    macs = sum(
-        count * rows * columns // geometry.groups
-        for count, (rows, columns) in zip(
-            vectors, map(geometry.matrix_shape, geometry.streams), strict=True
-        )
-    )
-    return vectors, macs
-
-
-def _host_step(name: str, graph: Graph, piece: segments.Segment, observed: Observed) -> HostStep:
-    """Build the step of one digital segment."""
-    dtypes = {name: observed.dtypes[name] for name in piece.inputs if name in observed.dtypes}
-    return HostStep(
-        name=name,
-        model=segments.model(graph, piece.nodes, piece.inputs, piece.outputs, dtypes),
-        inputs=piece.inputs,
-        outputs=piece.outputs,
-        operators=control.operators(graph, piece.nodes, observed.shapes, observed.dtypes),
-        constants=segments.apart(graph, piece.nodes),
-    )
 
 
 def _notes(

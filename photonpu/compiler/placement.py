@@ -23,7 +23,8 @@ from photonpu.compiler.measuring import Measured, Observed, Run, beside, in_turn
 from photonpu.compiler.profiler import Profiler
 from photonpu.compiler.ranges import Rule
 from photonpu.hardware import Machine
-from photonpu.program.tiles import Banking, cut
+from photonpu.program.cutting import cut
+from photonpu.program.tiles import Banking
 
 Array = NDArray[np.generic]
 

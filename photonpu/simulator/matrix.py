@@ -15,7 +15,8 @@ from photonpu.program import (
     TensorInfo,
     Window,
 )
-from photonpu.program.tiles import bank, cut
+from photonpu.program.cutting import cut
+from photonpu.program.tiles import bank
 from photonpu.simulator.noise import Named
 from photonpu.simulator.session import Session
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from photonpu.hardware import Chip, Machine
 from photonpu.program import Program, ReprogrammedStep, TileBank, factors
-from photonpu.program.tiles import bank, cut
+from photonpu.program.cutting import cut
+from photonpu.program.tiles import bank
 from photonpu.simulator.modulator import encoded
 from photonpu.simulator.noise import Strength
 from photonpu.simulator.panels import Span, panels

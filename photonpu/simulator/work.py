@@ -23,7 +23,8 @@ from photonpu.program import (
     TensorInfo,
     TileBank,
 )
-from photonpu.program.tiles import blocks, held_phases
+from photonpu.program.cutting import blocks
+from photonpu.program.tiles import held_phases
 
 #: What the row of an estimate is called in which a mesh takes the matrices of a product.
 REPROGRAM = "Reprogram"

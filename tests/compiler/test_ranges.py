@@ -21,7 +21,7 @@ from photonpu.compiler.ranges import METHODS, Converter, Rule, Wanted, ranges
 from photonpu.compiler.spread import BINS, OCTAVES, Spread, begins_of
 from photonpu.errors import InputError
 from photonpu.hardware import Machine
-from photonpu.program.tiles import Block
+from photonpu.program.cutting import Block
 from photonpu.simulator.trace import Trace
 from tests.compiler import networks
 

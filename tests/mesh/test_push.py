@@ -18,7 +18,8 @@ from photonpu.hardware import Chip, Machine
 from photonpu.mesh import MESHES, crosstalk, kernels_push, reference_push
 from photonpu.mesh.meshes import one_armed, push_pulled
 from photonpu.mesh.values import Plan, frozen
-from photonpu.program.tiles import Block, bank, held_phases
+from photonpu.program.cutting import Block
+from photonpu.program.tiles import bank, held_phases
 
 if TYPE_CHECKING:
     from tests.conftest import Figure

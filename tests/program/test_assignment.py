@@ -11,7 +11,8 @@ import pytest
 from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import assignment
-from photonpu.program.tiles import bank, cut
+from photonpu.program.cutting import cut
+from photonpu.program.tiles import bank
 
 MACHINE = Machine.preset("mzi64-eo").override(
     {"mesh.ports": 4, "cores": 3, "mesh.splitter_error_rad": 0.1}

@@ -17,8 +17,9 @@ from photonpu.mesh import MESHES, kernels_settle
 from photonpu.mesh.selfconfiguration import configure
 from photonpu.mesh.values import frozen, frozen_ints
 from photonpu.program import programming
+from photonpu.program.cutting import cut
 from photonpu.program.local import corrected
-from photonpu.program.tiles import bank, cut
+from photonpu.program.tiles import bank
 from photonpu.program.values import TileBank
 
 QUIET = {"mesh.mzi_loss_db": 0.0, "mesh.mzi_loss_std_db": 0.0}

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from photonpu.hardware import Machine
+from photonpu.program.cutting import cut
 from photonpu.program.reordering import part
-from photonpu.program.tiles import bank, cut
+from photonpu.program.tiles import bank
 from photonpu.simulator import kernels_panels, reference_panels
 from photonpu.simulator.effects import together
 from photonpu.simulator.matrix import PhotonicMatrix

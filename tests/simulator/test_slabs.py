@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from photonpu.errors import InputError
 from photonpu.hardware import Chip, Machine
 from photonpu.program import Geometry, PhotonicStep, Stream, Window
-from photonpu.program.tiles import bank, cut
+from photonpu.program.cutting import cut
+from photonpu.program.tiles import bank
 from photonpu.simulator import fields, slabs, streaming
 from photonpu.simulator.buffers import Buffers
 from photonpu.simulator.flow import Source
