@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -144,7 +145,7 @@ def compile(
     limits = reader.limits_of(model, limits)
     proto = reader.read(model, limits=limits)
     name = name or name_of(model, proto)
-    parameters = sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer)
+    parameters = sum(math.prod(tensor.dims) for tensor in proto.graph.initializer)
     fixed = {**shapes_of(calibration, proto), **(shapes or {})}
     digest, graph = both(partial(weights.digest, proto), partial(simplified, proto, fixed, limits))
     kept = choice.kept(graph, proto)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -69,8 +70,8 @@ def _photonic_step(
         vectors=vectors,
         input_range=input_range,
         bias=None if bias is None else bias.astype(np.float32),
-        in_elements=int(np.prod(shape)),
-        out_elements=int(np.prod(out_shape)),
+        in_elements=math.prod(shape),
+        out_elements=math.prod(out_shape),
         macs=macs,
     )
 
@@ -79,7 +80,7 @@ def work(geometry: Geometry, shape: tuple[int, ...]) -> tuple[tuple[int, ...], i
     """Return the vectors that each stream takes of an input of `shape`, and the MACs of all."""
     form = windows.channels_form(np.empty(shape, np.float32), geometry)
     vectors = tuple(
-        len(form) * int(np.prod(stream.window.count(form.shape[2:]))) for stream in geometry.streams
+        len(form) * math.prod(stream.window.count(form.shape[2:])) for stream in geometry.streams
     )
     macs = sum(
         count * rows * columns // geometry.groups

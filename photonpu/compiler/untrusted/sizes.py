@@ -8,6 +8,7 @@ What depends on data (a loop that runs until a sum is large enough) no walk can 
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -239,7 +240,7 @@ def stored_fact(tensor: onnx.TensorProto) -> Fact:
         longest = max(map(len, tensor.string_data), default=0)
         return Fact(shape, constant=True, bits=8 * (32 + longest))
     value = None
-    if np.prod(shape, dtype=object) <= FOLLOWED and tensor.data_location != 1:
+    if math.prod(shape) <= FOLLOWED and tensor.data_location != 1:
         value = numpy_helper.to_array(tensor)
         if value.dtype.kind not in "iufb":
             value = None
