@@ -10,15 +10,11 @@ another it is the clock, and onnxruntime tells what the machine gives. Run by ``
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import turns
 from numpy.typing import NDArray
 
 import photonpu
@@ -28,8 +24,6 @@ from photonpu.program.tiles import singular_values
 from photonpu.simulator import engine
 
 Seconds = dict[str, float]
-Contestants = Mapping[str, Callable[[], object]]
-Worker = subprocess.Popen[str]
 
 # Name, what it is divided by, and the project's goal for the ratio.
 RATIOS = (
@@ -54,17 +48,21 @@ def main() -> None:
     """Measure with each number of threads, and print one table."""
     arguments = parse()
     if arguments.worker:
-        answer(arguments)
+        turns.answer(*prepare(arguments))
         return
-    workers = [start(threads, arguments) for threads in arguments.threads]
-    facts = [json.loads(read(worker)) for worker in workers]
-    cpu, clock = take_turns(workers, facts[0]["contestants"], arguments.rounds)
-    for threads, fact, its_cpu, its_clock in zip(arguments.threads, facts, cpu, clock, strict=True):
-        print(report(threads, its_cpu if threads == 1 else its_clock, arguments.ports))
-        del fact["contestants"]
-        print("  " + ", ".join(f"{key} {value:,}" for key, value in fact.items()))
+    options = [f"--{name}={getattr(arguments, name)}" for name in ("size", "features", "ports")]
+    workers = [
+        turns.start(threads, ["--worker", f"--threads={threads}", *options])
+        for threads in arguments.threads
+    ]
+    facts = [turns.told(worker) for worker in workers]
+    names, rounds = facts[0].pop("contestants"), arguments.rounds
+    found = turns.take_turns(workers, names, rounds, twice=REPEATED, pause_s=PAUSE_S)
+    for threads, medians in zip(arguments.threads, found, strict=True):
+        print(report(threads, medians.told(threads), arguments.ports))
+    print("\n" + ", ".join(f"{key} {value:,}" for key, value in facts[0].items()))
     if {1, 2} <= set(arguments.threads):
-        one, two = (clock[arguments.threads.index(threads)] for threads in (1, 2))
+        one, two = (found[arguments.threads.index(threads)].clock for threads in (1, 2))
         print("\n2 threads against 1, clock on the wall (goal 1.7 or more)")
         for name in SCALED:
             print(f"  {name:<12}{one[name] / two[name]:8.2f}x")
@@ -82,74 +80,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def start(threads: int, arguments: argparse.Namespace) -> Worker:
-    """Start a process that has `threads` threads and waits for the names of contestants."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
-    for name in ("size", "features", "ports"):
-        command += [f"--{name}", str(getattr(arguments, name))]
-    allowed = sorted(os.sched_getaffinity(0))[:threads]
-    return subprocess.Popen(
-        command,
-        env=os.environ | dict.fromkeys(names, str(threads)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, allowed),
-    )
-
-
-def read(worker: Worker) -> str:
-    """Return the next line that a process writes."""
-    line = worker.stdout.readline() if worker.stdout else ""
-    if not line:
-        raise SystemExit(f"a process of the benchmark ended with {worker.wait()}")
-    return line
-
-
-def answer(arguments: argparse.Namespace) -> None:
-    """Run each contestant whose name is read, and write the CPU time and the time that it took."""
-    contestants, facts = prepare(arguments)
-    for run in contestants.values():  # to warm up
-        run()
-    print(json.dumps({**facts, "contestants": list(contestants)}), flush=True)
-    for line in sys.stdin:
-        begin, cpu = time.perf_counter(), time.process_time()
-        made = contestants[line.rstrip("\n")]()
-        print(time.process_time() - cpu, time.perf_counter() - begin, flush=True)
-        del made  # to let go of it is not what is timed
-
-
-def take_turns(
-    workers: Sequence[Worker], contestants: Sequence[str], rounds: int
-) -> tuple[list[Seconds], list[Seconds]]:
-    """Let every contestant of every process run in turns; return the medians of each process.
-
-    Returns
-    -------
-    cpu, clock
-        For each process the CPU time and the time on the wall, seconds, by contestant.
-    """
-    times: list[dict[str, tuple[list[float], list[float]]]]
-    times = [{name: ([], []) for name in contestants} for _ in workers]
-    for _ in range(rounds):
-        for name in contestants:
-            for _ in range(2 if name in REPEATED else 1):
-                for worker, found in zip(workers, times, strict=True):
-                    time.sleep(PAUSE_S)
-                    print(name, file=worker.stdin, flush=True)
-                    for kept, seconds in zip(found[name], read(worker).split(), strict=True):
-                        kept.append(float(seconds))
-    for worker in workers:
-        worker.communicate()  # the end of its input is its end
-    cpu, clock = (
-        [{name: statistics.median(kept[kind]) for name, kept in found.items()} for found in times]
-        for kind in range(2)
-    )
-    return cpu, clock
-
-
-def prepare(arguments: argparse.Namespace) -> tuple[Contestants, dict[str, int]]:
+def prepare(arguments: argparse.Namespace) -> tuple[turns.Contestants, dict[str, Any]]:
     """Return what is timed, and facts; the process has its number of threads already."""
     import onnxruntime
 
@@ -189,8 +120,8 @@ def prepare(arguments: argparse.Namespace) -> tuple[Contestants, dict[str, int]]
         "chip": chip,
         **{noise: runs(noise) for noise in sessions},
     }
-    facts = {
-        "threads": threads,
+    facts: dict[str, Any] = {
+        "contestants": list(contestants),
         "MACs": sum(step.macs for step in program.photonic_steps),
         "tiles": len(program.tiles),
         "constants in the model": program.parameters,

@@ -1,8 +1,9 @@
 """Matrices to phases: against public decompositions and LAPACK, side by side in one run.
 
 ``interferometer``, Strawberry Fields, Perceval and TorchONN take part where they are installed;
-what is missing is said. For each number of threads a process of its own is started, so that every
-library in it is held to that number; other packages are compared with one. Run by ``make bench``.
+what is missing is said. For each number of threads there is a process of its own, so that every
+library in it is held to that number, and all take turns; other packages are compared with one
+thread. Run by ``make bench``.
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +19,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import turns
 from numpy.typing import NDArray
 
 import photonpu
@@ -46,22 +45,33 @@ RATIOS = (
     ("singular values, U and V", "np.linalg.svd", "below 1"),
     ("tile to phases, all of it", "np.linalg.svd", "1.25"),
 )
+PAUSE_S = 0.2  # for threads of BLAS spin on for a while after a run
+SCALED = ("singular values", "phases of", "tile to phases", "network")
 
 
 def main() -> None:
     """Measure with each number of threads, and print one table."""
     arguments = parse()
-    if arguments.worker:
-        print(json.dumps(WORKERS[arguments.worker](arguments)))
+    if arguments.worker == "compare":
+        print(json.dumps(compare(arguments)))
         return
-    results = {threads: run_worker("measure", threads, arguments) for threads in arguments.threads}
-    for threads, found in results.items():
-        print(report(threads, found))
-    if {1, 2} <= set(results):
-        name = "tile to phases, all of it"
-        gain = results[1]["each_us"][name] / results[2]["each_us"][name]
-        print(f"\n2 threads against 1, tile to phases: {gain:.2f} (goal 1.7 or more)")
-    print(run_worker("compare", 1, arguments))
+    if arguments.worker:
+        turns.answer(*prepare(arguments))
+        return
+    workers = [start("measure", threads, arguments) for threads in arguments.threads]
+    facts = [turns.told(worker) for worker in workers]
+    counts = facts[0]["matrices"]
+    found = turns.take_turns(workers, list(counts), arguments.rounds, pause_s=PAUSE_S)
+    for threads, fact, medians in zip(arguments.threads, facts, found, strict=True):
+        seconds = medians.told(threads)
+        each_us = {name: seconds[name] / count * 1e6 for name, count in counts.items()}
+        print(report(threads, each_us, fact["error"]))
+    if {1, 2} <= set(arguments.threads):
+        one, two = (found[arguments.threads.index(threads)].clock for threads in (1, 2))
+        print("\n2 threads against 1, clock on the wall (goal 1.7 or more)")
+        for name in [name for name in counts if name.startswith(SCALED)]:
+            print(f"  {name:<30}{one[name] / two[name]:8.2f}x")
+    print(turns.told(start("compare", 1, arguments)))
 
 
 def parse() -> argparse.Namespace:
@@ -73,32 +83,21 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--features", type=int, default=32, help="channels of the U-Net's first level"
     )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--worker", choices=list(WORKERS), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each contestant")
+    parser.add_argument("--worker", choices=("measure", "compare"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def run_worker(worker: str, threads: int, arguments: argparse.Namespace) -> Any:
-    """Run one of `WORKERS` in a process that has `threads` threads."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    command = [sys.executable, __file__, "--worker", worker, "--threads", str(threads)]
-    for name in ("ports", "batch", "features", "rounds"):
-        command += [f"--{name}", str(getattr(arguments, name))]
-    allowed = sorted(os.sched_getaffinity(0))[:threads]
-    done = subprocess.run(
-        command,
-        env=os.environ | dict.fromkeys(names, str(threads)),
-        stdout=subprocess.PIPE,
-        check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, allowed),
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+def start(worker: str, threads: int, arguments: argparse.Namespace) -> turns.Worker:
+    """Start a process that has `threads` threads, to measure or to compare."""
+    names = ("ports", "batch", "features", "rounds")
+    options = [f"--{name}={getattr(arguments, name)}" for name in names]
+    return turns.start(threads, [f"--worker={worker}", f"--threads={threads}", *options])
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Time every contestant in turns; the process has its number of threads already."""
+def prepare(arguments: argparse.Namespace) -> tuple[turns.Contestants, dict[str, Any]]:
+    """Return what is timed, and facts; the process has its number of threads already."""
     ports, batch = arguments.ports, arguments.batch
-    clock = time.process_time if arguments.threads == [1] else time.perf_counter
     unitaries = mesh.haar(ports, batch, seed=0)
     gauss = np.random.default_rng(0).standard_normal((batch, ports, ports))
     orthogonals = np.linalg.qr(gauss)[0]
@@ -115,16 +114,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for share in GROWTH:
         part = tiles[: max(1, len(tiles) // share)]
         contestants[f"network, {len(part)} tiles"] = (len(part), partial(phases_of, part))
-    seconds = take_turns({k: run for k, (_, run) in contestants.items()}, arguments.rounds, clock)
     back = mesh.matrix(mesh.decompose(unitaries, TOPOLOGY), TOPOLOGY)
     real_back = mesh.matrix(mesh.decompose(orthogonals, TOPOLOGY), TOPOLOGY)
-    return {
-        "each_us": {name: seconds[name] / contestants[name][0] * 1e6 for name in contestants},
+    facts = {
+        "matrices": {name: count for name, (count, _) in contestants.items()},
         "error": {
             "complex": float(np.abs(back - unitaries).max()),
             "real": float(np.abs(real_back - orthogonals).max()),
         },
     }
+    return {name: run for name, (_, run) in contestants.items()}, facts
 
 
 def network_tiles(ports: int, features: int) -> Floats:
@@ -144,23 +143,8 @@ def phases_of(tiles: Floats) -> object:
     return bank_all([(places, tiles)], ports, TOPOLOGY, cores=1)
 
 
-def take_turns(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
-) -> dict[str, float]:
-    """Run all once to warm up, then in turns; return the median of each."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(rounds + 1):
-        for name, run in contestants.items():
-            begin = clock()
-            run()
-            if turn:
-                times[name].append(clock() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def report(threads: int, found: Mapping[str, Any]) -> str:
+def report(threads: int, each: Mapping[str, float], error: Mapping[str, float]) -> str:
     """Return the figures of one number of threads as text."""
-    each, error = found["each_us"], found["error"]
     clock = "clock on the wall" if threads > 1 else "CPU time"
     lines = [f"\n{threads} thread{'s' if threads > 1 else ''}, {clock}, us a matrix"]
     goals = {name: (reference, goal) for name, reference, goal in RATIOS}
@@ -202,9 +186,6 @@ def compare(arguments: argparse.Namespace) -> str:
             f"{mine * 1e6:8.1f} us: {each / mine:10.0f} x, goal {goal}; error {wrong:.1e}"
         )
     return "\n".join(lines)
-
-
-WORKERS: dict[str, Callable[[argparse.Namespace], Any]] = {"measure": measure, "compare": compare}
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
