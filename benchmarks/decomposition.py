@@ -9,9 +9,11 @@ thread. Run by ``make bench``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -53,7 +55,9 @@ def main() -> None:
     """Measure with each number of threads, and print one table."""
     arguments = parse()
     if arguments.worker == "compare":
-        print(json.dumps(compare(arguments)))
+        with contextlib.redirect_stdout(sys.stderr):  # packages may have something to say
+            lines = compare(arguments)
+        print(json.dumps(lines))
         return
     if arguments.worker:
         turns.answer(*prepare(arguments))
@@ -61,13 +65,13 @@ def main() -> None:
     workers = [start("measure", threads, arguments) for threads in arguments.threads]
     facts = [turns.told(worker) for worker in workers]
     counts = facts[0]["matrices"]
-    found = turns.take_turns(workers, list(counts), arguments.rounds, pause_s=PAUSE_S)
-    for threads, fact, medians in zip(arguments.threads, facts, found, strict=True):
-        seconds = medians.told(threads)
+    medians = turns.take_turns(workers, list(counts), arguments.rounds, pause_s=PAUSE_S)
+    for threads, fact, found in zip(arguments.threads, facts, medians, strict=True):
+        seconds = found.told(threads)
         each_us = {name: seconds[name] / count * 1e6 for name, count in counts.items()}
         print(report(threads, each_us, fact["error"]))
     if {1, 2} <= set(arguments.threads):
-        one, two = (found[arguments.threads.index(threads)].clock for threads in (1, 2))
+        one, two = (medians[arguments.threads.index(threads)].clock for threads in (1, 2))
         print("\n2 threads against 1, clock on the wall (goal 1.7 or more)")
         for name in [name for name in counts if name.startswith(SCALED)]:
             print(f"  {name:<30}{one[name] / two[name]:8.2f}x")

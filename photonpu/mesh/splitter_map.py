@@ -103,7 +103,10 @@ def read_map(path: str | Path, machine: Machine) -> Chip:
                 }
                 _enter(where, place, values, arrays, places)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MachineError(f"cannot read splitter map '{path}': {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise MachineError(
+            f"cannot read splitter map '{path}': {why}; name a table of measurements (CSV, UTF-8)"
+        ) from error
     return Chip(Path(path).stem, None, **arrays)
 
 

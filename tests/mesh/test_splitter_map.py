@@ -130,5 +130,11 @@ def test_a_table_that_does_not_fit_is_refused(text: str, message: str, tmp_path:
 
 
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match="cannot read splitter map"):
+    with pytest.raises(MachineError, match=r"none.csv': No such file or directory; name a table"):
         read_map(tmp_path / "none.csv", MACHINE)
+
+
+def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "map.csv").write_bytes(b"core,mesh,\xff\xfe")
+    with pytest.raises(MachineError, match="can't decode byte 0xff .*; name a table"):
+        read_map(tmp_path / "map.csv", MACHINE)
