@@ -6,19 +6,11 @@ import numpy as np
 import numpy.testing as npt
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import linalg
 
 from photonpu.program.cutting import Block, blocks, cut
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(2, 6))
-
-
-def block_diagonal(weight: np.ndarray) -> np.ndarray:
-    """Write a (G, R, C) block-diagonal matrix out."""
-    groups, rows, columns = weight.shape
-    whole = np.zeros((groups * rows, groups * columns))
-    for g in range(groups):
-        whole[g * rows : (g + 1) * rows, g * columns : (g + 1) * columns] = weight[g]
-    return whole
 
 
 @given(SIZES, st.integers(0, 2**32 - 1))
@@ -37,7 +29,7 @@ def test_tiles_laid_in_their_places_are_the_matrix(
             inside
         )
         assert np.count_nonzero(tile) == np.count_nonzero(inside)
-    npt.assert_array_equal(whole, block_diagonal(weight))
+    npt.assert_array_equal(whole, linalg.block_diag(*weight))
 
 
 def test_depthwise_filters_share_tiles() -> None:

@@ -7,6 +7,7 @@ import numpy.testing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import linalg
 
 from photonpu.hardware import Machine
 from photonpu.program.cutting import cut
@@ -21,15 +22,6 @@ from photonpu.simulator.receiver import Receiver
 from photonpu.simulator.streaming import stream_vectors
 from photonpu.simulator.transfer import Transfer, Transfers
 from tests.simulator.handmade import packed
-
-
-def block_diagonal(weight: np.ndarray) -> np.ndarray:
-    """Write blocks (G, R, C) on a diagonal."""
-    groups, rows, columns = weight.shape
-    whole = np.zeros((groups * rows, groups * columns))
-    for g in range(groups):
-        whole[g * rows : (g + 1) * rows, g * columns : (g + 1) * columns] = weight[g]
-    return whole
 
 
 @given(
@@ -53,7 +45,7 @@ def test_vectors_through_panels_meet_the_block_diagonal_matrix(
 
     got = stream_vectors(vectors, packed(tiles, exact, 3.0, receiver, 5), 2, receiver)
 
-    expected = 3.0 * vectors.astype(float) @ block_diagonal(weight).T
+    expected = 3.0 * vectors.astype(float) @ linalg.block_diag(*weight).T
     npt.assert_allclose(got, expected, atol=2e-6 * max(1.0, np.abs(expected).max()) * columns**0.5)
 
 
